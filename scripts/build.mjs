@@ -1,0 +1,33 @@
+// Builds dist/: one ES module graph for Node, Deno and browsers (thin entries, shared chunks), and the command line.
+import { existsSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+const external = ['webgpu', 'sharp', 'node:*', '@sparticuz/chromium', 'onnxruntime-node'];
+const common = {
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  loader: { '.wgsl': 'text', '.gz': 'binary' },
+  external,
+  logLevel: 'warning',
+  outdir: 'dist',
+  splitting: true,
+  sourcemap: 'linked',
+  minifySyntax: true,
+};
+
+rmSync('dist', { recursive: true, force: true });
+const entries = {
+  node: 'src/library/node.ts',
+  deno: 'src/library/deno.ts',
+  browser: 'src/library/browser.ts',
+  kernels: 'src/kernels/index.ts',
+  runtime: 'src/runtime/index.ts',
+  cli: 'src/cli/main.ts',
+  bench: 'bench/main.ts',
+};
+await build({
+  ...common,
+  entryPoints: Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file))),
+  chunkNames: 'chunks/[name]-[hash]',
+});

@@ -1,0 +1,46 @@
+/**
+ * Where weights come from, whatever the file format: names, shapes, and ranged reads. The model reads tensor by tensor,
+ * so that a 1.7 GB checkpoint never sits in JavaScript memory.
+ */
+
+/** Element types as safetensors spells them. */
+export type StoredDtype =
+  | 'BOOL'
+  | 'U8'
+  | 'I8'
+  | 'U16'
+  | 'I16'
+  | 'U32'
+  | 'I32'
+  | 'U64'
+  | 'I64'
+  | 'F16'
+  | 'BF16'
+  | 'F32'
+  | 'F64';
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: StoredDtype;
+  /** Row-major; [] is a scalar. */
+  readonly shape: readonly number[];
+}
+
+export interface TensorSource {
+  /** What messages call it: a file name, a URL, "synthetic:vitl14". */
+  readonly label: string;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Free-form strings kept beside the tensors (safetensors' `__metadata__`). */
+  readonly metadata: ReadonlyMap<string, string>;
+  /**
+   * Elements [start, end) of the tensor in row-major order, widened or rounded to f32.
+   * @throws BadFileError when the name is unknown or the bytes cannot be had.
+   */
+  read(name: string, start?: number, end?: number): Promise<Float32Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
+/** Number of elements of a shape. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1);
+}

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+/** Gives tests the same view of binary and WGSL imports that scripts/build.mjs gives the build. */
+const embed = {
+  name: 'embed',
+  enforce: 'pre' as const,
+  load(id: string) {
+    if (id.endsWith('.wgsl')) return `export default ${JSON.stringify(readFileSync(id, 'utf8'))}`;
+    if (id.endsWith('.gz')) {
+      const base64 = readFileSync(id).toString('base64');
+      return `export default Uint8Array.from(atob('${base64}'), (c) => c.charCodeAt(0))`;
+    }
+    return null;
+  },
+};
+
+const full = process.env.MLA_LP_FULL === '1';
+
+export default defineConfig({
+  plugins: [embed],
+  test: {
+    include: full ? ['test/full/**/*.test.ts'] : ['test/**/*.test.ts'],
+    exclude: full ? [] : ['test/full/**'],
+    // Dawn is a native addon: processes, not threads.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: full ? 1_800_000 : 60_000,
+    hookTimeout: full ? 1_800_000 : 60_000,
+  },
+});
