@@ -1,0 +1,94 @@
+/**
+ * LayerNorm over the last axis (Ba, Kiros & Hinton 2016, eq. 4):
+ *   y[r, c] = (x[r, c] - mean_r) / sqrt(var_r + eps) * weight[c] + bias[c],   var_r = mean_c (x[r, c] - mean_r)^2
+ *
+ * Operands: x f32|f16 [..., C]; weight f32 [C]; bias f32 [C]. Result: y like x. Statistics are f32 in two passes
+ * (mean, then centred squares), so large means do not cancel.
+ */
+import { foldGrid } from '../../runtime/capabilities';
+import { ShapeError } from '../../runtime/errors';
+import type { Graph, Tensor } from '../../runtime/graph';
+import type { Lowering, Op, OpCall } from '../../runtime/op';
+import { describe, sameShape, sizeOf } from '../../runtime/tensor-type';
+import plainWgsl from './layer_norm_plain.wgsl';
+import workgroupWgsl from './layer_norm_workgroup.wgsl';
+
+export interface LayerNormAttrs {
+  readonly eps: number;
+}
+
+function constants(call: OpCall<LayerNormAttrs>) {
+  const cols = call.inputs[0]!.shape.at(-1)!;
+  return { ROWS: sizeOf(call.inputs[0]!) / cols, COLS: cols, EPS: call.attrs.eps };
+}
+
+const bindings = { x: { input: 0 }, weight: { input: 1 }, bias: { input: 2 }, y: { output: 0 } };
+
+export const layerNormOp: Op<LayerNormAttrs> = {
+  name: 'layer_norm',
+
+  infer([x, weight, bias], { eps }) {
+    const cols = x?.shape.at(-1);
+    if (!x || !weight || !bias || cols === undefined || !(eps > 0)) {
+      throw new ShapeError('layer_norm takes x [..., C], weight [C], bias [C] and eps > 0.');
+    }
+    for (const p of [weight, bias]) {
+      if (p.dtype !== 'f32' || !sameShape(p.shape, [cols])) {
+        throw new ShapeError(`layer_norm: weight and bias must be f32[${cols}], not ${describe(p)}.`);
+      }
+    }
+    return [x];
+  },
+
+  variants: [
+    {
+      name: 'plain',
+      lower(call, caps): Lowering {
+        const c = constants(call);
+        return {
+          variant: 'plain',
+          dispatches: [
+            {
+              kernel: { name: 'layer_norm_plain', wgsl: plainWgsl },
+              constants: c,
+              types: { T: call.inputs[0]!.dtype },
+              bindings,
+              workgroups: foldGrid(Math.ceil(c.ROWS / 16), caps),
+            },
+          ],
+        };
+      },
+    },
+    {
+      name: 'workgroup',
+      lower(call, caps): Lowering {
+        const c = constants(call);
+        return {
+          variant: 'workgroup',
+          dispatches: [
+            {
+              kernel: { name: 'layer_norm_workgroup', wgsl: workgroupWgsl },
+              constants: c,
+              types: { T: call.inputs[0]!.dtype },
+              bindings,
+              workgroups: foldGrid(c.ROWS, caps),
+            },
+          ],
+        };
+      },
+    },
+  ],
+
+  choose(_call, caps) {
+    return caps.software ? 'plain' : 'workgroup';
+  },
+
+  flops(call) {
+    return 8 * sizeOf(call.inputs[0]!);
+  },
+};
+
+/** y = LayerNorm(x) * weight + bias; x [..., C]. */
+export function layerNorm(g: Graph, x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
+  return g.apply(layerNormOp, [x, weight, bias], { eps })[0]!;
+}

@@ -1,0 +1,28 @@
+/**
+ * One table per op drives its correctness test, its gradient check and its benchmark: operand types, attributes, and how to
+ * fill the operands. `reference` is the obvious loop in float64.
+ */
+import type { Op, OpCall } from '../runtime/op';
+import type { TensorType } from '../runtime/tensor-type';
+
+export interface KernelCase<A> {
+  readonly name: string;
+  readonly inputs: readonly TensorType[];
+  readonly attrs: A;
+  /** Values of operand `index`; without it, uniform in [-1, 1). u32 operands need it. */
+  readonly fill?: (index: number, length: number) => ArrayLike<number> | undefined;
+  /** A real model shape that the benchmark times. */
+  readonly bench?: boolean;
+}
+
+export interface OpSuite<A> {
+  readonly op: Op<A>;
+  /** float64 operands in, float64 results out, all row-major. */
+  readonly reference: (inputs: readonly Float64Array[], call: OpCall<A>) => Float64Array[];
+  readonly cases: readonly KernelCase<A>[];
+}
+
+/** Hides the attribute type, for tables of different ops. */
+export function anySuite<A>(suite: OpSuite<A>): OpSuite<unknown> {
+  return suite as unknown as OpSuite<unknown>;
+}

@@ -1,0 +1,78 @@
+/** Named tensors that stay on the GPU across graphs and runs: weights, and later parameters and optimiser state. */
+import type { Gpu } from './device';
+import { MlaLpError } from './errors';
+import { encodeF16 } from './float16';
+import { byteSize, describe, sizeOf, type TensorType } from './tensor-type';
+
+/** Uploads beyond this many bytes wait for the GPU, so that the implementation's own copies do not pile up. */
+const FLUSH_BYTES = 64 * 1024 * 1024;
+
+export class BufferStore {
+  readonly #entries = new Map<string, { type: TensorType; buffer: GPUBuffer }>();
+  #unflushed = 0;
+
+  constructor(readonly gpu: Gpu) {}
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /** Bytes of all tensors in the store. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { buffer } of this.#entries.values()) sum += buffer.size;
+    return sum;
+  }
+
+  /** Allocates a tensor (zeroed by WebGPU). */
+  async create(name: string, type: TensorType): Promise<void> {
+    if (this.#entries.has(name))
+      throw new MlaLpError('bad-value', `The store already has a tensor ${name}.`, '');
+    const usage = 0x0080 | 0x0008 | 0x0004; // STORAGE | COPY_DST | COPY_SRC
+    const [buffer] = await this.gpu.allocate([{ label: name, bytes: byteSize(type), usage }]);
+    this.#entries.set(name, { type, buffer: buffer! });
+  }
+
+  /** Writes f32 values from element `start` on, converted to the tensor's dtype. For f16 `start` must be even. */
+  async write(name: string, values: Float32Array<ArrayBuffer>, start = 0): Promise<void> {
+    const { type, buffer } = this.get(name);
+    if (start + values.length > sizeOf(type)) {
+      throw new MlaLpError(
+        'bad-value',
+        `${name} ${describe(type)} has no room for ${values.length} values at ${start}.`,
+        '',
+      );
+    }
+    const { queue } = this.gpu.device;
+    if (type.dtype === 'f32') {
+      queue.writeBuffer(buffer, start * 4, values);
+    } else if (type.dtype === 'f16') {
+      // Writes are whole 4-byte words.
+      const words = encodeF16(values, new Uint16Array(values.length + (values.length & 1)));
+      queue.writeBuffer(buffer, start * 2, words);
+    } else {
+      queue.writeBuffer(buffer, start * 4, Uint32Array.from(values));
+    }
+    this.#unflushed += values.byteLength;
+    if (this.#unflushed >= FLUSH_BYTES) await this.flush();
+  }
+
+  /** Waits until all writes have reached the GPU. */
+  async flush(): Promise<void> {
+    this.#unflushed = 0;
+    this.gpu.device.queue.submit([]);
+    await this.gpu.idle();
+  }
+
+  get(name: string): { readonly type: TensorType; readonly buffer: GPUBuffer } {
+    const entry = this.#entries.get(name);
+    if (!entry) throw new MlaLpError('bad-value', `The store has no tensor ${name}.`, '');
+    return entry;
+  }
+
+  /** Frees every tensor. */
+  destroy(): void {
+    this.gpu.release([...this.#entries.values()].map((e) => e.buffer));
+    this.#entries.clear();
+  }
+}

@@ -1,0 +1,255 @@
+/** An opened device: capabilities, guarded promises, buffers with accounting, a pipeline cache and a staging pool. */
+import type { AdapterChoice } from './adapter';
+import { type Capabilities, readCapabilities } from './capabilities';
+import {
+  DeviceLostError,
+  GpuError,
+  LimitError,
+  MlaLpError,
+  OutOfMemoryError,
+  UnsupportedFeatureError,
+} from './errors';
+import type { ShaderLayout } from './reflect';
+import { roundUp } from './tensor-type';
+
+const WANTED_FEATURES = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+] as unknown as GPUFeatureName[];
+
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+/** Below these no kernel of ours can run: WebGPU's guaranteed minimum. */
+const NEEDED_LIMITS = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxStorageBufferBindingSize: 128 * 1024 * 1024,
+} as const;
+
+export type Precision = 'f32' | 'f16';
+
+export class Gpu {
+  readonly caps: Capabilities;
+  readonly info: GPUAdapterInfo;
+  /** Live GPU bytes that this object allocated. */
+  allocatedBytes = 0;
+  /** Most bytes that were ever live at once. */
+  peakBytes = 0;
+  #lost: DeviceLostError | undefined;
+  #failure: MlaLpError | undefined;
+  readonly #whenLost: Promise<never>;
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #staging: GPUBuffer[] = [];
+
+  private constructor(
+    readonly choice: AdapterChoice,
+    readonly device: GPUDevice,
+  ) {
+    this.info = choice.adapter.info;
+    this.caps = readCapabilities(device, this.info, choice.software);
+    this.#whenLost = device.lost.then((info) => {
+      this.#lost = new DeviceLostError(
+        info.reason === 'destroyed'
+          ? 'The GPU device was closed.'
+          : `The GPU device was lost: ${info.message}`,
+      );
+      throw this.#lost;
+    });
+    // Nobody may be waiting at the moment of loss.
+    this.#whenLost.catch(() => {});
+    device.onuncapturederror = ({ error }) => {
+      this.#failure ??= /memory/i.test(error.message)
+        ? new OutOfMemoryError(error.message)
+        : new GpuError(error.message);
+    };
+  }
+
+  /** Opens a device with the adapter's own limits and every optional feature that the engine can use. */
+  static async open(choice: AdapterChoice): Promise<Gpu> {
+    const { adapter } = choice;
+    for (const [limit, need] of Object.entries(NEEDED_LIMITS)) {
+      const have = adapter.limits[limit as keyof typeof NEEDED_LIMITS];
+      if (have < need)
+        throw new LimitError(limit, need, have, 'Run `mla-lp doctor` to see which adapters are there.');
+    }
+    const requiredLimits: Record<string, number> = {};
+    for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+    const device = await adapter
+      .requestDevice({
+        label: 'mla-lp',
+        requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)),
+        requiredLimits,
+      })
+      .catch((cause: unknown) => {
+        throw new GpuError(
+          `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${cause}.`,
+          { cause },
+        );
+      });
+    return new Gpu(choice, device);
+  }
+
+  /** "SwiftShader driver (bundled-swiftshader)": what an adapter is called on screen. */
+  get name(): string {
+    return (
+      this.info.description ||
+      [this.info.vendor, this.info.architecture, this.info.device].filter(Boolean).join(' ')
+    );
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** Settles like `work`, or rejects with DeviceLostError as soon as the device is lost. */
+  async guard<T>(work: Promise<T>): Promise<T> {
+    try {
+      const value = await Promise.race([work, this.#whenLost]);
+      this.check();
+      return value;
+    } catch (error) {
+      // A mapping that fails because the device went away must say so.
+      if (!(error instanceof MlaLpError)) await Promise.race([this.#whenLost, Promise.resolve()]);
+      throw error instanceof MlaLpError ? error : new GpuError(String(error), { cause: error });
+    }
+  }
+
+  /** @throws the loss of the device, or an error that the implementation reported meanwhile. */
+  check(): void {
+    if (this.#lost) throw this.#lost;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure;
+  }
+
+  /** @throws UnsupportedFeatureError when the device cannot store and compute in this precision. */
+  requirePrecision(precision: Precision): void {
+    if (precision === 'f16' && !this.caps.f16) {
+      throw new UnsupportedFeatureError(
+        `--precision f16 needs the WebGPU feature shader-f16, which ${this.name} does not have.`,
+        'Use --precision f32.',
+      );
+    }
+  }
+
+  /** Allocates buffers together. @throws OutOfMemoryError, LimitError; nothing is kept then. */
+  async allocate(requests: readonly { label: string; bytes: number; usage: number }[]): Promise<GPUBuffer[]> {
+    this.check();
+    for (const { label, bytes } of requests) {
+      if (bytes > this.caps.maxBufferBytes) {
+        throw new LimitError(
+          'maxBufferSize',
+          bytes,
+          this.caps.maxBufferBytes,
+          `Buffer ${label} is too large for this device.`,
+        );
+      }
+    }
+    this.device.pushErrorScope('out-of-memory');
+    this.device.pushErrorScope('validation');
+    const buffers = requests.map(({ label, bytes, usage }) =>
+      this.device.createBuffer({ label, size: roundUp(Math.max(bytes, 16), 16), usage }),
+    );
+    const scopes = [this.device.popErrorScope(), this.device.popErrorScope()];
+    const [validation, memory] = await this.guard(Promise.all(scopes));
+    if (memory || validation) {
+      for (const buffer of buffers) buffer.destroy();
+      const total = requests.reduce((sum, r) => sum + r.bytes, 0);
+      if (memory)
+        throw new OutOfMemoryError(
+          `The device could not allocate ${(total / 1e6).toFixed(1)} MB: ${memory.message}.`,
+        );
+      throw new GpuError(validation!.message);
+    }
+    for (const buffer of buffers) this.allocatedBytes += buffer.size;
+    this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
+    return buffers;
+  }
+
+  /** Destroys buffers from `allocate`. */
+  release(buffers: Iterable<GPUBuffer>): void {
+    for (const buffer of buffers) {
+      this.allocatedBytes -= buffer.size;
+      buffer.destroy();
+    }
+  }
+
+  /** The compute pipeline of this exact WGSL text, compiled once. */
+  pipeline(label: string, wgsl: string, layout: ShaderLayout): Promise<GPUComputePipeline> {
+    let pipeline = this.#pipelines.get(wgsl);
+    if (!pipeline) {
+      pipeline = this.guard(this.#compile(label, wgsl, layout));
+      pipeline.catch(() => this.#pipelines.delete(wgsl));
+      this.#pipelines.set(wgsl, pipeline);
+    }
+    return pipeline;
+  }
+
+  async #compile(label: string, code: string, layout: ShaderLayout): Promise<GPUComputePipeline> {
+    const { device } = this;
+    device.pushErrorScope('validation');
+    const module = device.createShaderModule({ label, code });
+    const bindGroupLayout = device.createBindGroupLayout({
+      label,
+      entries: layout.bindings.map(({ binding, access }) => ({
+        binding,
+        visibility: 4, // GPUShaderStage.COMPUTE; the global is not defined everywhere
+        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      })),
+    });
+    const created = device.createComputePipelineAsync({
+      label,
+      layout: device.createPipelineLayout({ label, bindGroupLayouts: [bindGroupLayout] }),
+      compute: { module, entryPoint: layout.entryPoint },
+    });
+    const scope = device.popErrorScope();
+    const [pipeline, error] = await Promise.allSettled([created, scope]);
+    if (pipeline.status === 'rejected' || (error.status === 'fulfilled' && error.value)) {
+      const info = await module.getCompilationInfo().catch(() => undefined);
+      const lines = info?.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('\n') ?? '';
+      const cause = pipeline.status === 'rejected' ? pipeline.reason : undefined;
+      throw new GpuError(`Kernel ${label} does not compile: ${lines || cause}`, { cause });
+    }
+    return pipeline.value;
+  }
+
+  /** A mappable buffer of at least `bytes`; give it back with `returnStaging` (undestroyed mapped buffers leak). */
+  async borrowStaging(bytes: number): Promise<GPUBuffer> {
+    const index = this.#staging.findIndex(
+      (buffer) => buffer.size >= bytes && buffer.size <= 2 * bytes + 4096,
+    );
+    if (index >= 0) return this.#staging.splice(index, 1)[0]!;
+    const usage = 0x0001 | 0x0008; // MAP_READ | COPY_DST
+    return (await this.allocate([{ label: 'staging', bytes, usage }]))[0]!;
+  }
+
+  returnStaging(buffer: GPUBuffer): void {
+    this.#staging.push(buffer);
+    if (this.#staging.length > 4) this.release(this.#staging.splice(0, 1));
+  }
+
+  /** Waits until everything submitted so far is done. */
+  async idle(): Promise<void> {
+    await this.guard(this.device.queue.onSubmittedWorkDone());
+  }
+
+  /** Closes the device: everything pending rejects with DeviceLostError. */
+  destroy(): void {
+    this.release(this.#staging.splice(0));
+    this.#pipelines.clear();
+    this.device.destroy();
+  }
+}

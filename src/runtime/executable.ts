@@ -1,0 +1,279 @@
+/** A plan bound to a device: pipelines compiled in parallel, buffers and bind groups made once, replayed on every run. */
+import type { BufferStore } from './buffer-store';
+import type { Gpu } from './device';
+import { GpuError, ShapeError } from './errors';
+import { decodeF16, encodeF16 } from './float16';
+import type { Place, Plan, PlannedDispatch, Step } from './plan';
+import { byteSize, describe, roundUp, sameShape, sizeOf, type TensorType } from './tensor-type';
+
+export type InputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+/** f16 outputs come back widened to f32. */
+export type OutputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+/** GPU time of one step. */
+export interface StepTime {
+  readonly label: string;
+  readonly variant: string;
+  readonly nanoseconds: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface CompileOptions {
+  /** Fill all intermediates with NaN before each run, so that a kernel that misses an element is seen (tests). */
+  readonly poison?: boolean;
+}
+
+interface Command {
+  readonly step: Step;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+const STORAGE = 0x0080 | 0x0008 | 0x0004; // STORAGE | COPY_DST | COPY_SRC
+
+export class Executable {
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    readonly gpu: Gpu,
+    readonly plan: Plan,
+    private readonly arenas: readonly GPUBuffer[],
+    private readonly inputs: ReadonlyMap<string, GPUBuffer>,
+    private readonly commands: readonly Command[],
+    private readonly options: CompileOptions,
+  ) {}
+
+  /** @throws GpuError naming the kernel that does not compile, OutOfMemoryError. */
+  static async compile(
+    gpu: Gpu,
+    plan: Plan,
+    weights: BufferStore,
+    options: CompileOptions = {},
+  ): Promise<Executable> {
+    for (const [name, tensor] of plan.graph.weights) {
+      const { type } = weights.get(name);
+      if (type.dtype !== tensor.dtype || !sameShape(type.shape, tensor.shape)) {
+        throw new ShapeError(
+          `Weight ${name} is ${describe(type)}, the graph wants ${describe(tensor.type)}.`,
+        );
+      }
+    }
+    const names = [...plan.graph.inputs.keys()];
+    const buffers = await gpu.allocate([
+      ...plan.arenas.map((bytes, i) => ({ label: `arena ${i}`, bytes, usage: STORAGE })),
+      ...names.map((name) => ({
+        label: name,
+        bytes: byteSize(plan.graph.inputs.get(name)!.type),
+        usage: STORAGE,
+      })),
+    ]);
+    try {
+      const arenas = buffers.slice(0, plan.arenas.length);
+      const inputs = new Map(names.map((name, i) => [name, buffers[plan.arenas.length + i]!]));
+      const resolve = (place: Place): GPUBufferBinding => {
+        if (place.kind === 'arena') {
+          return { buffer: arenas[place.slot.arena]!, offset: place.slot.offset, size: place.slot.bytes };
+        }
+        const { name, type } = place.tensor;
+        return {
+          buffer: place.kind === 'input' ? inputs.get(name)! : weights.get(name).buffer,
+          size: byteSize(type),
+        };
+      };
+      const work = plan.steps.flatMap((step) => step.dispatches.map((planned) => ({ step, planned })));
+      const pipelines = await Promise.all(
+        work.map(({ planned }) => gpu.pipeline(planned.dispatch.kernel.name, planned.wgsl, planned.layout)),
+      );
+      gpu.device.pushErrorScope('validation');
+      const commands = work.map(
+        ({ step, planned }, i): Command => ({
+          step,
+          pipeline: pipelines[i]!,
+          bindGroup: bindGroupOf(gpu.device, pipelines[i]!, planned, resolve),
+          workgroups: planned.dispatch.workgroups,
+        }),
+      );
+      const error = await gpu.guard(gpu.device.popErrorScope());
+      if (error) throw new GpuError(error.message);
+      return new Executable(gpu, plan, arenas, inputs, commands, options);
+    } catch (error) {
+      gpu.release(buffers);
+      throw error;
+    }
+  }
+
+  /**
+   * Uploads inputs, runs every step, reads the wanted outputs (all without `wanted`). Calls queue up.
+   * @throws ShapeError for a missing, unknown or wrongly sized input; DeviceLostError.
+   */
+  run(
+    inputs: Readonly<Record<string, InputData>>,
+    wanted?: readonly string[],
+  ): Promise<Record<string, OutputData>> {
+    return this.#enqueue(async () => {
+      this.#upload(inputs);
+      if (this.options.poison) this.#poison();
+      const encoder = this.gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const command of this.commands) record(pass, command);
+      pass.end();
+      return this.#finish(encoder, wanted ?? [...this.plan.outputs.keys()]);
+    });
+  }
+
+  /** Runs with a timestamp around every step. @throws GpuError when the device has no timestamp queries. */
+  profile(inputs: Readonly<Record<string, InputData>>): Promise<StepTime[]> {
+    const { device } = this.gpu;
+    if (!device.features.has('timestamp-query')) throw new GpuError('This device has no timestamp queries.');
+    return this.#enqueue(async () => {
+      this.#upload(inputs);
+      const groups = groupBySteps(this.commands);
+      const times: StepTime[] = [];
+      const chunk = 2048; // a query set holds at most 4096 timestamps
+      for (let first = 0; first < groups.length; first += chunk) {
+        times.push(...(await this.#timeSteps(groups.slice(first, first + chunk))));
+      }
+      return times;
+    });
+  }
+
+  /** Frees arenas and inputs; weights stay in their store. */
+  destroy(): void {
+    this.gpu.release([...this.arenas, ...this.inputs.values()]);
+  }
+
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  #upload(inputs: Readonly<Record<string, InputData>>): void {
+    this.gpu.check();
+    for (const name of Object.keys(inputs)) {
+      if (!this.inputs.has(name)) throw new ShapeError(`The graph has no input ${name}.`);
+    }
+    for (const [name, buffer] of this.inputs) {
+      const type = this.plan.graph.inputs.get(name)!.type;
+      const data = inputs[name];
+      if (data?.length !== sizeOf(type)) {
+        throw new ShapeError(
+          `Input ${name} must hold ${sizeOf(type)} values (${describe(type)}), not ${data?.length ?? 'nothing'}.`,
+        );
+      }
+      const isInteger = data instanceof Uint32Array;
+      if (isInteger !== (type.dtype === 'u32')) throw new ShapeError(`Input ${name} must be ${type.dtype}.`);
+      const bytes =
+        type.dtype === 'f16' ? encodeF16(data, new Uint16Array(data.length + (data.length & 1))) : data;
+      this.gpu.device.queue.writeBuffer(buffer, 0, bytes as BufferSource);
+    }
+  }
+
+  #poison(): void {
+    for (const arena of this.arenas) {
+      // 0x7fff7fff is NaN as f32 and as two f16.
+      this.gpu.device.queue.writeBuffer(arena, 0, new Uint32Array(arena.size / 4).fill(0x7fff7fff));
+    }
+  }
+
+  async #finish(encoder: GPUCommandEncoder, wanted: readonly string[]): Promise<Record<string, OutputData>> {
+    const spans: { name: string; type: TensorType; offset: number }[] = [];
+    let bytes = 0;
+    for (const name of wanted) {
+      const output = this.plan.outputs.get(name);
+      if (!output) throw new ShapeError(`The graph has no output ${name}.`);
+      spans.push({ name, type: output.type, offset: bytes });
+      bytes += roundUp(byteSize(output.type), 256);
+    }
+    const staging = await this.gpu.borrowStaging(bytes);
+    for (const { name, type, offset } of spans) {
+      const { slot } = this.plan.outputs.get(name)!;
+      encoder.copyBufferToBuffer(this.arenas[slot.arena]!, slot.offset, staging, offset, byteSize(type));
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
+    await this.gpu.guard(staging.mapAsync(1, 0, roundUp(Math.max(bytes, 16), 16)));
+    const mapped = staging.getMappedRange(0, roundUp(Math.max(bytes, 16), 16));
+    const results: Record<string, OutputData> = {};
+    for (const { name, type, offset } of spans) {
+      const n = sizeOf(type);
+      if (type.dtype === 'f32') results[name] = new Float32Array(mapped, offset, n).slice();
+      else if (type.dtype === 'u32') results[name] = new Uint32Array(mapped, offset, n).slice();
+      else results[name] = decodeF16(new Uint16Array(mapped, offset, n));
+    }
+    staging.unmap();
+    this.gpu.returnStaging(staging);
+    return results;
+  }
+
+  async #timeSteps(groups: readonly Command[][]): Promise<StepTime[]> {
+    const { device } = this.gpu;
+    const count = groups.length * 2;
+    const querySet = device.createQuerySet({ type: 'timestamp', count });
+    const [resolved] = await this.gpu.allocate([
+      { label: 'timestamps', bytes: count * 8, usage: 0x0200 | 0x0004 },
+    ]);
+    const staging = await this.gpu.borrowStaging(count * 8);
+    const encoder = device.createCommandEncoder();
+    groups.forEach((commands, i) => {
+      const pass = encoder.beginComputePass({
+        timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+      });
+      for (const command of commands) record(pass, command);
+      pass.end();
+    });
+    encoder.resolveQuerySet(querySet, 0, count, resolved!, 0);
+    encoder.copyBufferToBuffer(resolved!, 0, staging, 0, count * 8);
+    device.queue.submit([encoder.finish()]);
+    await this.gpu.guard(staging.mapAsync(1, 0, count * 8));
+    const ticks = new BigUint64Array(staging.getMappedRange(0, count * 8).slice(0));
+    staging.unmap();
+    this.gpu.returnStaging(staging);
+    this.gpu.release([resolved!]);
+    querySet.destroy();
+    return groups.map((commands, i) => {
+      const { step } = commands[0]!;
+      return {
+        label: step.node.label,
+        variant: step.variant,
+        nanoseconds: Number(ticks[2 * i + 1]! - ticks[2 * i]!),
+        flops: step.flops,
+        bytes: step.bytes,
+      };
+    });
+  }
+}
+
+function bindGroupOf(
+  device: GPUDevice,
+  pipeline: GPUComputePipeline,
+  planned: PlannedDispatch,
+  resolve: (place: Place) => GPUBufferBinding,
+): GPUBindGroup {
+  return device.createBindGroup({
+    label: planned.dispatch.kernel.name,
+    layout: pipeline.getBindGroupLayout(0),
+    entries: planned.layout.bindings.map(({ binding }, i) => ({
+      binding,
+      resource: resolve(planned.places[i]!),
+    })),
+  });
+}
+
+function record(pass: GPUComputePassEncoder, command: Command): void {
+  pass.setPipeline(command.pipeline);
+  pass.setBindGroup(0, command.bindGroup);
+  pass.dispatchWorkgroups(...command.workgroups);
+}
+
+function groupBySteps(commands: readonly Command[]): Command[][] {
+  const groups: Command[][] = [];
+  for (const command of commands) {
+    const last = groups.at(-1);
+    if (last?.[0]!.step === command.step) last.push(command);
+    else groups.push([command]);
+  }
+  return groups;
+}

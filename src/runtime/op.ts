@@ -1,0 +1,82 @@
+/**
+ * What an operation is: shapes in -> shapes out (`infer`), shapes + device -> dispatches (`variants`, `choose`), and the
+ * graph nodes that its gradient needs (`backward`). All pure: no GPU is touched here.
+ */
+import type { Capabilities } from './capabilities';
+import type { Graph, Tensor } from './graph';
+import type { Dtype, TensorType } from './tensor-type';
+
+/** One application of an op: operand types and attributes. */
+export interface OpCall<A> {
+  readonly inputs: readonly TensorType[];
+  readonly outputs: readonly TensorType[];
+  readonly attrs: A;
+}
+
+/** Which tensor a WGSL binding means. `scratch` lives for this node only. */
+export type Operand = { readonly input: number } | { readonly output: number } | { readonly scratch: number };
+
+/** A WGSL template: `specialise` fills in constants, types and optional blocks. */
+export interface KernelSource {
+  /** File name without ending, for labels and messages. */
+  readonly name: string;
+  readonly wgsl: string;
+}
+
+export interface Dispatch {
+  readonly kernel: KernelSource;
+  /** Values for module-scope `override` / `const` declarations. An unknown name throws. */
+  readonly constants?: Readonly<Record<string, number | boolean>>;
+  /** Values for `alias NAME = ...;` declarations. An unknown name throws. */
+  readonly types?: Readonly<Record<string, Dtype>>;
+  /** Names of the `// @if NAME` blocks to keep. */
+  readonly flags?: readonly string[];
+  /** Binding name -> tensor. A missing or unknown name throws. */
+  readonly bindings: Readonly<Record<string, Operand>>;
+  readonly workgroups: readonly [x: number, y: number, z: number];
+}
+
+export interface Lowering {
+  readonly variant: string;
+  readonly scratch?: readonly TensorType[];
+  readonly dispatches: readonly Dispatch[];
+}
+
+/** Why a variant does not apply to a call on a device. */
+export interface Cannot {
+  readonly cannot: string;
+}
+
+export interface Variant<A> {
+  readonly name: string;
+  lower(call: OpCall<A>, caps: Capabilities): Lowering | Cannot;
+}
+
+export interface BackwardContext<A> {
+  readonly graph: Graph;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attrs: A;
+  /** dL/d(output), one per output; undefined where nothing downstream needs it. */
+  readonly outputGradients: readonly (Tensor | undefined)[];
+  /** Which inputs need a gradient: none may be built for the others. */
+  readonly needed: readonly boolean[];
+}
+
+export interface Op<A> {
+  readonly name: string;
+  /** Output types. @throws ShapeError naming op and shapes. */
+  infer(inputs: readonly TensorType[], attrs: A): TensorType[];
+  /** Every way to compute it; the first is the plain one that always applies. */
+  readonly variants: readonly Variant<A>[];
+  /** Name of the variant to use: a pure function of shapes and device. */
+  choose(call: OpCall<A>, caps: Capabilities): string;
+  /** Floating-point operations (a multiply-add counts two). */
+  flops(call: OpCall<A>): number;
+  /** Gradient nodes, one per input (undefined where not needed), with its derivation written above it. */
+  backward?(context: BackwardContext<A>): (Tensor | undefined)[];
+}
+
+export function isCannot(lowering: Lowering | Cannot): lowering is Cannot {
+  return 'cannot' in lowering;
+}
