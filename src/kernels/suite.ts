@@ -22,6 +22,14 @@ export interface OpSuite<A> {
   readonly cases: readonly KernelCase<A>[];
 }
 
+/** A reproducible number in [-1, 1) for element `i`: test data that needs no generator state. */
+export function uniformAt(i: number, seed = 0): number {
+  let x = (Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca77)) >>> 0;
+  x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
+  x = Math.imul(x ^ (x >>> 12), 0x297a2d39);
+  return ((x ^ (x >>> 15)) >>> 0) / 2 ** 31 - 1;
+}
+
 /** Hides the attribute type, for tables of different ops. */
 export function anySuite<A>(suite: OpSuite<A>): OpSuite<unknown> {
   return suite as unknown as OpSuite<unknown>;

@@ -1,0 +1,128 @@
+/**
+ * Multi-head self-attention of packed projections (Vaswani et al. 2017, eq. 1), the T x T matrix never stored:
+ *   y[b, t, h, :] = sum_s p[t, s] v[b, s, h, :],   p[t, :] = softmax_s(q[b, t, h, :] . k[b, s, h, :] / sqrt(d)), s <= t if causal
+ * computed with a running maximum and sum (Milakov & Gimelshein 2018).
+ *
+ * Operand: qkv f32|f16 [B, T, 3 D], D = heads * d, laid out [q | k | v] as CLIP's in_proj gives it. Results: y like qkv with
+ * D columns; with `saveLse` also lse f32 [B, heads, T], the log of each row's sum of exponentials, which backward needs.
+ */
+import { foldGrid } from '../../runtime/capabilities';
+import { ShapeError } from '../../runtime/errors';
+import type { Graph, Tensor } from '../../runtime/graph';
+import type { Cannot, Lowering, Op, OpCall, Operand } from '../../runtime/op';
+import { describe } from '../../runtime/tensor-type';
+import plainWgsl from './attention_plain.wgsl';
+import registersWgsl from './attention_registers.wgsl';
+import tiledWgsl from './attention_tiled.wgsl';
+
+export interface AttentionAttrs {
+  readonly heads: number;
+  readonly causal: boolean;
+  readonly saveLse: boolean;
+}
+
+function sizes(call: Pick<OpCall<AttentionAttrs>, 'inputs' | 'attrs'>) {
+  const [batch, tokens, width3] = call.inputs[0]!.shape as readonly [number, number, number];
+  return { batch, tokens, heads: call.attrs.heads, size: width3 / 3 / call.attrs.heads };
+}
+
+function lowering(
+  call: OpCall<AttentionAttrs>,
+  name: string,
+  wgsl: string,
+  constants: Record<string, number>,
+  workgroups: readonly [number, number, number],
+): Lowering {
+  const { tokens, heads, size } = sizes(call);
+  const { causal, saveLse } = call.attrs;
+  const bindings: Record<string, Operand> = { qkv: { input: 0 }, y: { output: 0 } };
+  if (saveLse) bindings.lse = { output: 1 };
+  return {
+    variant: name,
+    dispatches: [
+      {
+        kernel: { name: `attention_${name}`, wgsl },
+        constants: { TOKENS: tokens, HEADS: heads, SCALE: 1 / Math.sqrt(size), CAUSAL: causal, ...constants },
+        types: { T: call.inputs[0]!.dtype },
+        flags: saveLse ? ['LSE'] : [],
+        bindings,
+        workgroups,
+      },
+    ],
+  };
+}
+
+function quadObstacle(size: number, most: number): Cannot | undefined {
+  if (size % 4 !== 0) return { cannot: `head size ${size} is not a multiple of 4` };
+  return size > most ? { cannot: `head size ${size} is above ${most}` } : undefined;
+}
+
+export const attentionOp: Op<AttentionAttrs> = {
+  name: 'attention',
+
+  infer([qkv], { heads, saveLse }) {
+    const shape = qkv?.shape ?? [];
+    if (!qkv || qkv.dtype === 'u32' || shape.length !== 3 || shape[2]! % (3 * heads) !== 0) {
+      throw new ShapeError(
+        `attention takes qkv [B, T, 3 * ${heads} * d], not ${qkv ? describe(qkv) : 'nothing'}.`,
+      );
+    }
+    const [batch, tokens, width3] = shape as readonly [number, number, number];
+    const y = { dtype: qkv.dtype, shape: [batch, tokens, width3 / 3] };
+    return saveLse ? [y, { dtype: 'f32', shape: [batch, heads, tokens] }] : [y];
+  },
+
+  variants: [
+    {
+      name: 'plain',
+      lower(call, caps) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const grid = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
+        return lowering(call, 'plain', plainWgsl, { BATCH: batch, SIZE: size }, grid);
+      },
+    },
+    {
+      name: 'registers',
+      lower(call) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const obstacle = quadObstacle(size, 128);
+        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
+        return obstacle ?? lowering(call, 'registers', registersWgsl, { QUADS: size / 4 }, grid);
+      },
+    },
+    {
+      name: 'tiled',
+      lower(call, caps) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const most = Math.floor(caps.maxWorkgroupStorage / (2 * 16 * 16)) * 4;
+        const obstacle = quadObstacle(size, Math.min(most, 128));
+        const grid = [Math.ceil(tokens / 64), heads, batch] as const;
+        const constants = { QUADS: size / 4, SLICE: 4 * size };
+        return obstacle ?? lowering(call, 'tiled', tiledWgsl, constants, grid);
+      },
+    },
+  ],
+
+  choose(call, caps) {
+    const { size } = sizes(call);
+    if (size % 4 !== 0 || size > 128) return 'plain';
+    const fits = 2 * 16 * size * 4 <= caps.maxWorkgroupStorage;
+    return caps.software || !fits ? 'registers' : 'tiled';
+  },
+
+  flops(call) {
+    const { batch, tokens, heads, size } = sizes(call);
+    const pairs = call.attrs.causal ? (tokens * (tokens + 1)) / 2 : tokens * tokens;
+    return 4 * batch * heads * pairs * size;
+  },
+};
+
+export interface AttentionOptions {
+  readonly heads: number;
+  readonly causal?: boolean;
+}
+
+/** Self-attention of packed projections; qkv [B, T, 3 D] -> [B, T, D]. */
+export function attention(g: Graph, qkv: Tensor, { heads, causal = false }: AttentionOptions): Tensor {
+  return g.apply(attentionOp, [qkv], { heads, causal, saveLse: false })[0]!;
+}

@@ -1,0 +1,53 @@
+import { type Dtype, tensorType } from '../../runtime/tensor-type';
+import { type KernelCase, type OpSuite, uniformAt } from '../suite';
+import { type GemmAttrs, gemmOp } from './gemm';
+import { gemmReference } from './reference';
+
+type Options = Partial<GemmAttrs> & { dtype?: Dtype; weightDtype?: Dtype; bench?: boolean };
+
+function gemmCase(m: number, k: number, n: number, options: Options = {}): KernelCase<GemmAttrs> {
+  const { dtype = 'f32', weightDtype = dtype, bench = false, ...rest } = options;
+  const attrs: GemmAttrs = { bias: false, residual: false, weight: 'nk', ...rest };
+  const inputs = [
+    tensorType(dtype, [m, k]),
+    tensorType(weightDtype, attrs.weight === 'nk' ? [n, k] : [k, n]),
+    ...(attrs.bias ? [tensorType('f32', [n])] : []),
+    ...(attrs.residual ? [tensorType(dtype, [m, n])] : []),
+  ];
+  const extras = [
+    attrs.bias && 'bias',
+    attrs.activation,
+    attrs.residual && 'residual',
+    attrs.weight === 'kn' && 'kn',
+  ];
+  const name = [`${dtype} ${m}x${k}x${n}`, ...extras.filter(Boolean)].join(' ');
+  // Weights are scaled as in a trained network, so that sums stay near 1.
+  const fill = (index: number, length: number) =>
+    index === 1 ? Float64Array.from({ length }, (_, i) => uniformAt(i, 7) * Math.sqrt(3 / k)) : undefined;
+  return { name, inputs, attrs, fill, bench };
+}
+
+export const gemmSuite: OpSuite<GemmAttrs> = {
+  op: gemmOp,
+  reference: gemmReference,
+  cases: [
+    // ViT-L/14 at 240 px: 290 tokens; QKV, attention output, MLP in and out, adapter
+    gemmCase(290, 1024, 3072, { bias: true, bench: true }),
+    gemmCase(290, 1024, 1024, { bias: true, residual: true, bench: true }),
+    gemmCase(290, 1024, 4096, { bias: true, activation: 'gelu', bench: true }),
+    gemmCase(290, 4096, 1024, { bias: true, residual: true, bench: true }),
+    gemmCase(290, 1024, 768, { activation: 'leaky_relu', bench: true }),
+    gemmCase(290, 1024, 4096, { dtype: 'f16', bias: true, activation: 'gelu', bench: true }),
+    gemmCase(77, 64, 192, { bias: true, activation: 'quick_gelu' }),
+    gemmCase(50, 128, 96, { bias: true, residual: true, activation: 'leaky_relu' }),
+    gemmCase(65, 588, 33, { bias: true }),
+    gemmCase(1, 64, 48),
+    gemmCase(3, 5, 7, { bias: true, residual: true }),
+    gemmCase(21, 64, 96, { weight: 'kn' }),
+    gemmCase(129, 20, 66, { activation: 'gelu' }),
+    gemmCase(77, 64, 50, { dtype: 'f16', bias: true, residual: true, activation: 'gelu' }),
+    gemmCase(5, 7, 9, { dtype: 'f16' }),
+    gemmCase(66, 36, 65, { dtype: 'f16', out: 'f32' }),
+    gemmCase(33, 64, 40, { weightDtype: 'f16' }),
+  ],
+};

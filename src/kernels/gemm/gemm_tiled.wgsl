@@ -1,0 +1,107 @@
+// GEMM through workgroup memory: a workgroup of 16 x 16 computes a 64 x 64 tile of y, 4 x 4 an invocation, K in slices of
+// 16. K must be a multiple of 4. Rows, columns and slices past the end count as zero and are not stored.
+// Grid: x = ceil(N / 64), y = ceil(M / 64).
+// x [M, K] of X; w [N, K] of W; bias [N] f32; residual [M, N] of X; y [M, N] of Y.
+alias X = f32;
+alias W = f32;
+alias Y = f32;
+const M: u32 = 290u;
+const N: u32 = 1024u;
+const K: u32 = 1024u;
+const SIDE: u32 = 64u;
+const SLICE: u32 = 16u;
+// One more than SIDE, so that the transposing stores spread over the banks.
+const STRIDE: u32 = 65u;
+
+// @include activations
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<W>>;
+// @if BIAS
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+// @end
+// @if RESIDUAL
+@group(0) @binding(3) var<storage, read> residual: array<X>;
+// @end
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;
+
+var<workgroup> a_tile: array<f32, 1040>; // SLICE * STRIDE
+var<workgroup> b_tile: array<f32, 1040>;
+
+fn epilogue(sum: f32, row: u32, col: u32) -> Y {
+  var v = sum;
+  // @if BIAS
+  v += bias[col];
+  // @end
+  // @if GELU
+  v = gelu(v);
+  // @end
+  // @if QUICK_GELU
+  v = quick_gelu(v);
+  // @end
+  // @if LEAKY_RELU
+  v = leaky_relu(v);
+  // @end
+  // @if RESIDUAL
+  v += f32(residual[row * N + col]);
+  // @end
+  return Y(v);
+}
+
+@compute @workgroup_size(16, 16)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_id) id: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row0 = group.y * SIDE;
+  let col0 = group.x * SIDE;
+  // Loading: invocation `local` brings 4 neighbours along K of one row of each operand.
+  let line = local / 4u;
+  let part = local % 4u;
+  var sum: array<f32, 16>;
+  for (var slice = 0u; slice < K; slice += SLICE) {
+    let k = slice + part * 4u;
+    var a = vec4<f32>();
+    var b = vec4<f32>();
+    if (k < K && row0 + line < M) {
+      a = vec4<f32>(x[((row0 + line) * K + k) / 4u]);
+    }
+    if (k < K && col0 + line < N) {
+      b = vec4<f32>(w[((col0 + line) * K + k) / 4u]);
+    }
+    // @unroll
+    for (var i = 0u; i < 4u; i++) {
+      a_tile[(part * 4u + i) * STRIDE + line] = a[i];
+      b_tile[(part * 4u + i) * STRIDE + line] = b[i];
+    }
+    workgroupBarrier();
+    for (var s = 0u; s < SLICE; s++) {
+      var b_line: array<f32, 4>;
+      // @unroll
+      for (var n = 0u; n < 4u; n++) {
+        b_line[n] = b_tile[s * STRIDE + id.x * 4u + n];
+      }
+      // @unroll
+      for (var m = 0u; m < 4u; m++) {
+        let a_value = a_tile[s * STRIDE + id.y * 4u + m];
+        // @unroll
+        for (var n = 0u; n < 4u; n++) {
+          sum[m * 4u + n] += a_value * b_line[n];
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  // @unroll
+  for (var m = 0u; m < 4u; m++) {
+    let row = row0 + id.y * 4u + m;
+    // @unroll
+    for (var n = 0u; n < 4u; n++) {
+      let col = col0 + id.x * 4u + n;
+      if (row < M && col < N) {
+        y[row * N + col] = epilogue(sum[m * 4u + n], row, col);
+      }
+    }
+  }
+}
