@@ -21,6 +21,8 @@ export interface KernelSource {
   /** File name without ending, for labels and messages. */
   readonly name: string;
   readonly wgsl: string;
+  /** Texts that take the place of `// @include NAME` lines. */
+  readonly includes?: Readonly<Record<string, string>>;
 }
 
 export interface Dispatch {

@@ -163,7 +163,8 @@ function planDispatch(
   label: string,
   placeOf: (operand: Operand) => Place,
 ): PlannedDispatch {
-  const wgsl = specialise(dispatch.kernel.name, dispatch.kernel.wgsl, dispatch);
+  const { kernel } = dispatch;
+  const wgsl = specialise(kernel.name, kernel.wgsl, { ...dispatch, includes: kernel.includes ?? {} });
   const layout = reflect(dispatch.kernel.name, wgsl);
   const unknown = new Set(Object.keys(dispatch.bindings));
   const places = layout.bindings.map(({ name }) => {

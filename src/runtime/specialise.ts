@@ -1,10 +1,12 @@
 /**
  * Turns a WGSL template into the text of one pipeline.
  *
- * A template is valid WGSL by itself (editors and wgsl_reflect parse it, all optional blocks on). Four things are filled in:
+ * A template is valid WGSL by itself (editors and wgsl_reflect parse it, all optional blocks on), but for functions
+ * that an include brings. Five things are filled in:
  * - `const N: u32 = 4u;` and `override N: u32 = 4u;` at module scope take a given value and become `const`. Baking keeps
  *   them usable as array sizes in function scope, where `override` is not allowed, and lets every compiler fold them.
  * - `alias T = f32;` takes a given type; any f16 adds `enable f16;`.
+ * - `// @include NAME` takes the text of that name, so that kernels share functions.
  * - `// @if NAME` ... `// @else` ... `// @end` lines keep one side. `// @if !NAME` negates.
  * - `// @unroll` before a `for (var i = A; i < B; i++) {` whose bounds are literals or constants repeats its body with `i`
  *   replaced: Tint does not unroll loops, and register arrays with constant indices become registers everywhere.
@@ -16,6 +18,7 @@ export interface Specialisation {
   readonly constants?: Readonly<Record<string, number | boolean>>;
   readonly types?: Readonly<Record<string, Dtype>>;
   readonly flags?: readonly string[];
+  readonly includes?: Readonly<Record<string, string>>;
 }
 
 function fail(name: string, fact: string): never {
@@ -26,9 +29,9 @@ function fail(name: string, fact: string): never {
   );
 }
 
-/** @throws MlaLpError when a constant, type or block named here does not stand in the template. */
+/** @throws MlaLpError when a constant, type, block or include named here does not stand in the template. */
 export function specialise(name: string, template: string, given: Specialisation = {}): string {
-  let text = keepBlocks(name, template, new Set(given.flags ?? []));
+  let text = keepBlocks(name, include(name, template, given.includes ?? {}), new Set(given.flags ?? []));
   const constants = new Map<string, number>();
   const unused = new Set(Object.keys(given.constants ?? {}));
   text = text.replace(
@@ -53,6 +56,18 @@ export function specialise(name: string, template: string, given: Specialisation
   text = unroll(name, text, constants);
   const needsF16 = /^alias\s+\w+\s*=\s*f16\s*;/m.test(text) && !/^enable f16;/m.test(text);
   return needsF16 ? `enable f16;\n${text}` : text;
+}
+
+function include(name: string, template: string, includes: Readonly<Record<string, string>>): string {
+  const unused = new Set(Object.keys(includes));
+  const text = template.replace(/^\/\/ @include (\w+)$/gm, (_line, id: string) => {
+    unused.delete(id);
+    const included = includes[id];
+    if (included === undefined) fail(name, `the dispatch brings no text for @include ${id}.`);
+    return included;
+  });
+  if (unused.size > 0) fail(name, `it has no line @include ${[...unused].join(', ')}.`);
+  return text;
 }
 
 function literalOf(name: string, id: string, type: string, value: number | boolean): string {

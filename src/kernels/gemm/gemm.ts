@@ -11,7 +11,7 @@ import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Cannot, Dispatch, Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { type Dtype, describe, sameShape, sizeOf } from '../../runtime/tensor-type';
-import type { ActivationKind } from '../activation/activation';
+import { ACTIVATION_INCLUDES, type ActivationKind } from '../activation/activation';
 import plainWgsl from './gemm_plain.wgsl';
 import registersWgsl from './gemm_registers.wgsl';
 import tiledWgsl from './gemm_tiled.wgsl';
@@ -53,7 +53,7 @@ function dispatch(
     (f) => typeof f === 'string',
   );
   const only: Dispatch = {
-    kernel: { name: `gemm_${name}`, wgsl },
+    kernel: { name: `gemm_${name}`, wgsl, includes: ACTIVATION_INCLUDES },
     constants: { ...sizes(call), ...constants },
     types: { X: call.inputs[0]!.dtype, W: call.inputs[1]!.dtype, Y: call.outputs[0]!.dtype },
     flags,
