@@ -5,7 +5,7 @@
 import { BadImageError, MlaLpError } from '../runtime/errors';
 import { decodeBmp } from './formats/bmp';
 import { readJpeg } from './formats/jpeg';
-import { decodePng } from './formats/png';
+import { decodePng, type Inflate } from './formats/png';
 import { describeForeign, sniffFormat } from './formats/sniff';
 import { readTiff } from './formats/tiff';
 import { readWebp } from './formats/webp';
@@ -19,19 +19,26 @@ export interface CodecInput {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
-  /** Four-component JPEG: the codec must deliver RGB = (255 - ink) * (255 - black) / 255. */
+  /** Four inks (JPEG, TIFF): the codec must deliver RGB = (255 - ink) * (255 - black) / 255. */
   readonly cmyk: boolean;
 }
 
 /** Decodes to RGB without turning by EXIF, colour management or blending; rejects rather than give part of a picture. */
 export type Codec = (input: CodecInput, limits: DecodeLimits) => Promise<RgbImage>;
 
+/** What a platform lends. */
+export interface Decoders {
+  readonly codec: Codec;
+  /** A faster zlib than the portable one. */
+  readonly inflate?: Inflate;
+}
+
 /**
  * @param bytes the whole file. @param name what messages call it.
  * @throws BadImageError naming the file, what is wrong with it and what to do.
  */
 export async function decodeWith(
-  codec: Codec,
+  { codec, inflate }: Decoders,
   bytes: Uint8Array,
   name: string,
   limits: Partial<DecodeLimits> = {},
@@ -44,7 +51,7 @@ export async function decodeWith(
     const { what, remedy } = describeForeign(own);
     throw new BadImageError(name, `this is ${what}`, remedy);
   }
-  if (format === 'png') return decodePng(own, name, full);
+  if (format === 'png') return decodePng(own, name, full, inflate);
   if (format === 'bmp') return decodeBmp(own, name, full);
   const input = inspect(format, own, name, full);
   const image = await withDeadline(codec(input, full), name, full).catch((cause: unknown) => {
@@ -74,8 +81,11 @@ function inspect(
     const { width, height, components, stripped } = readJpeg(bytes, name, limits);
     return { format, bytes: stripped, width, height, cmyk: components === 4 };
   }
-  const { width, height } = (format === 'webp' ? readWebp : readTiff)(bytes, name, limits);
-  return { format, bytes, width, height, cmyk: false };
+  if (format === 'tiff') {
+    const { width, height, cmyk } = readTiff(bytes, name, limits);
+    return { format, bytes, width, height, cmyk };
+  }
+  return { format, bytes, ...readWebp(bytes, name, limits), cmyk: false };
 }
 
 /** Codecs and Blob want a plain ArrayBuffer; a view of a shared one is copied. */

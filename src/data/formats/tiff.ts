@@ -10,11 +10,14 @@ export interface TiffHeader {
   readonly height: number;
   readonly bitsPerSample: number;
   readonly samplesPerPixel: number;
+  /** Inks instead of light: photometric interpretation 5. */
+  readonly cmyk: boolean;
 }
 
 const WIDTH = 256;
 const HEIGHT = 257;
 const BITS_PER_SAMPLE = 258;
+const PHOTOMETRIC = 262;
 const STRIP_OFFSETS = 273;
 const SAMPLES_PER_PIXEL = 277;
 const ROWS_PER_STRIP = 278;
@@ -36,6 +39,9 @@ const integerBytes = new Map([
   [16, 8],
   [18, 8],
 ]);
+/** Gray either way round, RGB, palette, CMYK, YCbCr; not masks or Lab. */
+const photometrics = [0, 1, 2, 3, 5, 6];
+const CMYK = 5;
 const MAX_PAGES = 65_536;
 
 /** @throws BadImageError on loops, offsets outside the file, unsupported samples, or sizes over the limits. */
@@ -61,6 +67,10 @@ export function readTiff(bytes: Uint8Array, name: string, limits: DecodeLimits):
   if (one(SAMPLE_FORMAT, 1) !== 1) {
     throw new BadImageError(name, 'TIFF with signed or floating-point samples is not supported', EIGHT_BIT);
   }
+  const photometric = one(PHOTOMETRIC, 1);
+  if (!photometrics.includes(photometric)) {
+    throw new BadImageError(name, `TIFF with photometric interpretation ${photometric} is not supported`);
+  }
   const planes = one(PLANAR, 1) === 2 ? samplesPerPixel : 1;
   const tiled = tags.has(TILE_OFFSETS);
   const rows = tiled ? one(TILE_HEIGHT) : Math.min(one(ROWS_PER_STRIP, height), height);
@@ -84,7 +94,7 @@ export function readTiff(bytes: Uint8Array, name: string, limits: DecodeLimits):
       throw new BadImageError(name, `strip or tile ${i} of the TIFF lies outside the file`, COPY_AGAIN);
     }
   }
-  return { width, height, bitsPerSample, samplesPerPixel };
+  return { width, height, bitsPerSample, samplesPerPixel, cmyk: photometric === CMYK };
 }
 
 const EIGHT_BIT = 'Convert it to 8- or 16-bit unsigned samples.';
