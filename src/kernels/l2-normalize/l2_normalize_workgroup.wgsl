@@ -1,0 +1,43 @@
+// L2 normalisation of rows, one workgroup of 128 a row; a tree sum in workgroup memory.
+// Grid: ROWS workgroups, folded into x and y.
+// x, y [ROWS, COLS] of T.
+alias T = f32;
+const ROWS: u32 = 290u;
+const COLS: u32 = 768u;
+const EPS: f32 = 1e-12f;
+const SIZE: u32 = 128u;
+
+@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read_write> y: array<T>;
+
+var<workgroup> partial: array<f32, 128>;
+
+@compute @workgroup_size(128)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = group.y * groups.x + group.x;
+  // Rows past the end repeat the last one and store nothing, so that every barrier is reached by all.
+  let start = min(row, ROWS - 1u) * COLS;
+  var squares = 0.0f;
+  for (var c = local; c < COLS; c += SIZE) {
+    let v = f32(x[start + c]);
+    squares += v * v;
+  }
+  partial[local] = squares;
+  workgroupBarrier();
+  for (var half = SIZE / 2u; half > 0u; half = half / 2u) {
+    if (local < half) {
+      partial[local] += partial[local + half];
+    }
+    workgroupBarrier();
+  }
+  let norm = max(sqrt(partial[0]), EPS);
+  if (row < ROWS) {
+    for (var c = local; c < COLS; c += SIZE) {
+      y[start + c] = T(f32(x[start + c]) / norm);
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import { type Dtype, tensorType } from '../../runtime/tensor-type';
+import { type KernelCase, type OpSuite, uniformAt } from '../suite';
+import { type ReduceAttrs, type ReduceKind, reduceOp } from './reduce';
+import { reduceReference } from './reference';
+
+type Fill = KernelCase<ReduceAttrs>['fill'];
+
+function reduceCase(
+  kind: ReduceKind,
+  dtype: Dtype,
+  shape: number[],
+  axis: number,
+  options: { bench?: boolean; fill?: Fill; note?: string } = {},
+): KernelCase<ReduceAttrs> {
+  const { note, fill, bench = false } = options;
+  return {
+    name: `${kind} ${dtype} [${shape}] axis ${axis}${note ? `, ${note}` : ''}`,
+    inputs: [tensorType(dtype, shape)],
+    attrs: { axis, kind },
+    ...(fill && { fill }),
+    bench,
+  };
+}
+
+/** Terms from 1 to 2: the running sum grows and its last digits fall off. */
+const positive: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => 1.5 + uniformAt(i) / 2);
+/** Everything below zero: a maximum that starts from 0 is wrong. */
+const negative: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => uniformAt(i) - 1.5);
+
+export const reduceSuite: OpSuite<ReduceAttrs> = {
+  op: reduceOp,
+  reference: reduceReference,
+  cases: [
+    reduceCase('mean', 'f32', [1, 289, 2], 1, { bench: true }),
+    reduceCase('mean', 'f32', [11, 768], 0, { bench: true }),
+    reduceCase('max', 'f32', [4, 57600], 1, { bench: true }),
+    reduceCase('sum', 'f32', [57600], 0, { note: 'either sign' }),
+    reduceCase('sum', 'f32', [2, 57600, 2], 1, { fill: positive, note: 'positive' }),
+    reduceCase('sum', 'f32', [3, 1, 5], 1),
+    reduceCase('max', 'f32', [50, 77], 0, { fill: negative, note: 'negative' }),
+    reduceCase('max', 'f32', [1], 0, { fill: negative, note: 'negative' }),
+    reduceCase('mean', 'f32', [70000, 3], 1),
+    reduceCase('sum', 'f32', [2, 3, 5, 7], 2),
+    reduceCase('mean', 'f16', [3, 50, 33], 1),
+    reduceCase('sum', 'f16', [290, 7], 0),
+    reduceCase('max', 'f16', [5, 77], 1, { fill: negative, note: 'negative' }),
+  ],
+};

@@ -1,0 +1,87 @@
+/**
+ * Reduction of one axis: y[o, i] = sum_a x[o, a, i], that over A (mean), or max_a x[o, a, i].
+ *
+ * Operand: x f32|f16 [...outer, A, ...inner], the axis anywhere. Result: y f32 [...outer, ...inner]. Sums are blocked (no
+ * atomics): 57600 terms of either sign stay within f32 tolerance, and the result repeats bit by bit. A NaN among the
+ * terms of a maximum gives an unspecified result, as WGSL's max does.
+ */
+import { type Capabilities, foldGrid } from '../../runtime/capabilities';
+import { ShapeError } from '../../runtime/errors';
+import type { Graph, Tensor } from '../../runtime/graph';
+import type { Lowering, Op, OpCall } from '../../runtime/op';
+import { describe, sizeOf, tensorType } from '../../runtime/tensor-type';
+import plainWgsl from './reduce_plain.wgsl';
+import workgroupWgsl from './reduce_workgroup.wgsl';
+
+export type ReduceKind = 'sum' | 'mean' | 'max';
+
+export interface ReduceAttrs {
+  /** From 0; the function `reduce` also takes negative ones. */
+  readonly axis: number;
+  readonly kind: ReduceKind;
+}
+
+function sizes({ inputs, attrs }: Pick<OpCall<ReduceAttrs>, 'inputs' | 'attrs'>) {
+  const { shape } = inputs[0]!;
+  const product = (part: readonly number[]) => part.reduce((p, n) => p * n, 1);
+  return {
+    OUTER: product(shape.slice(0, attrs.axis)),
+    AXIS: shape[attrs.axis]!,
+    INNER: product(shape.slice(attrs.axis + 1)),
+  };
+}
+
+function lowering(
+  call: OpCall<ReduceAttrs>,
+  caps: Capabilities,
+  variant: string,
+  wgsl: string,
+  resultsPerWorkgroup: number,
+): Lowering {
+  const s = sizes(call);
+  return {
+    variant,
+    dispatches: [
+      {
+        kernel: { name: `reduce_${variant}`, wgsl },
+        constants: { ...s, DIVISOR: call.attrs.kind === 'mean' ? s.AXIS : 1 },
+        types: { T: call.inputs[0]!.dtype },
+        flags: call.attrs.kind === 'max' ? ['MAX'] : [],
+        bindings: { x: { input: 0 }, y: { output: 0 } },
+        workgroups: foldGrid(Math.ceil((s.OUTER * s.INNER) / resultsPerWorkgroup), caps),
+      },
+    ],
+  };
+}
+
+export const reduceOp: Op<ReduceAttrs> = {
+  name: 'reduce',
+
+  infer([x], { axis }) {
+    if (!x || x.dtype === 'u32') {
+      throw new ShapeError(`reduce takes x f32 or f16, not ${x ? describe(x) : 'nothing'}.`);
+    }
+    if (!Number.isSafeInteger(axis) || axis < 0 || axis >= x.shape.length) {
+      throw new ShapeError(`reduce: ${describe(x)} has no axis ${axis}.`);
+    }
+    return [tensorType('f32', x.shape.toSpliced(axis, 1))];
+  },
+
+  variants: [
+    { name: 'plain', lower: (call, caps) => lowering(call, caps, 'plain', plainWgsl, 64) },
+    { name: 'workgroup', lower: (call, caps) => lowering(call, caps, 'workgroup', workgroupWgsl, 1) },
+  ],
+
+  choose(call, caps) {
+    const { OUTER, AXIS, INNER } = sizes(call);
+    // Many results or few terms: one invocation a result already fills the device, and reads side by side.
+    return caps.software || AXIS < 64 || OUTER * INNER >= 16384 ? 'plain' : 'workgroup';
+  },
+
+  flops: ({ inputs }) => sizeOf(inputs[0]!),
+};
+
+/** Sum, mean or maximum over one axis (negative: from the end), which goes; x f32|f16 -> f32. */
+export function reduce(g: Graph, x: Tensor, axis: number, kind: ReduceKind): Tensor {
+  return g.apply(reduceOp, [x], { axis: axis < 0 ? axis + x.shape.length : axis, kind })[0]!;
+}

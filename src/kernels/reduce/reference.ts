@@ -1,0 +1,19 @@
+import type { OpCall } from '../../runtime/op';
+import { sizeOf } from '../../runtime/tensor-type';
+import type { ReduceAttrs } from './reduce';
+
+export function reduceReference([x]: readonly Float64Array[], call: OpCall<ReduceAttrs>): Float64Array[] {
+  const { axis, kind } = call.attrs;
+  const { shape } = call.inputs[0]!;
+  const length = shape[axis]!;
+  const inner = shape.slice(axis + 1).reduce((p, n) => p * n, 1);
+  const y = new Float64Array(sizeOf(call.outputs[0]!));
+  for (let o = 0; o < y.length / inner; o++)
+    for (let i = 0; i < inner; i++) {
+      const terms = Array.from({ length }, (_, a) => x![(o * length + a) * inner + i]!);
+      const sum = terms.reduce((s, v) => s + v, 0);
+      y[o * inner + i] =
+        kind === 'max' ? terms.reduce((m, v) => Math.max(m, v)) : kind === 'mean' ? sum / length : sum;
+    }
+  return [y];
+}

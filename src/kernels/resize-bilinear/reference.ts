@@ -1,0 +1,27 @@
+import type { OpCall } from '../../runtime/op';
+import { sizeOf } from '../../runtime/tensor-type';
+import type { ResizeBilinearAttrs } from './resize-bilinear';
+
+export function resizeBilinearReference(
+  [x]: readonly Float64Array[],
+  call: OpCall<ResizeBilinearAttrs>,
+): Float64Array[] {
+  const [batch, h, w, channels] = call.inputs[0]!.shape as [number, number, number, number];
+  const { height, width } = call.attrs;
+  const y = new Float64Array(sizeOf(call.outputs[0]!));
+  let at = 0;
+  for (let b = 0; b < batch; b++)
+    for (let i = 0; i < height; i++)
+      for (let j = 0; j < width; j++)
+        for (let k = 0; k < channels; k++) {
+          const read = (row: number, col: number) => x![((b * h + row) * w + col) * channels + k]!;
+          const row = height > 1 ? (i * (h - 1)) / (height - 1) : 0;
+          const col = width > 1 ? (j * (w - 1)) / (width - 1) : 0;
+          const [r, c] = [Math.floor(row), Math.floor(col)];
+          const [below, right] = [Math.min(r + 1, h - 1), Math.min(c + 1, w - 1)];
+          const top = read(r, c) * (1 - (col - c)) + read(r, right) * (col - c);
+          const bottom = read(below, c) * (1 - (col - c)) + read(below, right) * (col - c);
+          y[at++] = top * (1 - (row - r)) + bottom * (row - r);
+        }
+  return [y];
+}
