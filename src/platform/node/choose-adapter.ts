@@ -92,10 +92,12 @@ export async function chooseAdapter(
 
   const asked = prefer === 'auto' ? '' : ` of the kind asked for (${prefer})`;
   const looks = considered.map(({ what, outcome }) => `${what}: ${outcome}`).join('; ');
-  throw new NoAdapterError(
-    `No WebGPU adapter${asked} was found. Looked at ${looks}.`,
-    `${prefer === 'auto' ? '' : 'Ask for `auto` to take whatever there is. '}${adapterAdvice(world.platform, 'none').join(' ')} \`mla-lp doctor\` shows more.`,
-  );
+  const demand = forced ? 'MLA_LP_ADAPTER' : 'the preference';
+  const remedies = [
+    ...(prefer === 'auto' ? [] : [`Drop ${demand} to take whatever there is.`]),
+    ...adapterAdvice(world.platform, 'none'),
+  ];
+  throw new NoAdapterError(`No WebGPU adapter${asked} was found. Looked at ${looks}.`, remedies.join('\n'));
 }
 
 type Note = (what: string, outcome: string) => void;
