@@ -7,7 +7,20 @@ import { byteSize, describe, sizeOf, type TensorType } from './tensor-type';
 /** Uploads beyond this many bytes wait for the GPU, so that the implementation's own copies do not pile up. */
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
-export class BufferStore {
+/** Finds resident tensors by name. */
+export interface TensorLookup {
+  has(name: string): boolean;
+  /** @throws MlaLpError when there is no such tensor. */
+  get(name: string): { readonly type: TensorType; readonly buffer: GPUBuffer };
+}
+
+/** Looks in several stores, in order: frozen weights shared by models, then a model's own. */
+export function lookupIn(...stores: readonly TensorLookup[]): TensorLookup {
+  const find = (name: string) => stores.find((store) => store.has(name)) ?? stores[0]!;
+  return { has: (name) => find(name).has(name), get: (name) => find(name).get(name) };
+}
+
+export class BufferStore implements TensorLookup {
   readonly #entries = new Map<string, { type: TensorType; buffer: GPUBuffer }>();
   #unflushed = 0;
 

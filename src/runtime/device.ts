@@ -1,5 +1,5 @@
 /** An opened device: capabilities, guarded promises, buffers with accounting, a pipeline cache and a staging pool. */
-import type { AdapterChoice } from './adapter';
+import { type AdapterChoice, describeAdapter } from './adapter';
 import { type Capabilities, readCapabilities } from './capabilities';
 import {
   DeviceLostError,
@@ -102,12 +102,9 @@ export class Gpu {
     return new Gpu(choice, device);
   }
 
-  /** "SwiftShader driver (bundled-swiftshader)": what an adapter is called on screen. */
+  /** What the adapter is called on screen. */
   get name(): string {
-    return (
-      this.info.description ||
-      [this.info.vendor, this.info.architecture, this.info.device].filter(Boolean).join(' ')
-    );
+    return describeAdapter(this.info);
   }
 
   get isLost(): boolean {

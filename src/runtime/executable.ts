@@ -1,5 +1,5 @@
 /** A plan bound to a device: pipelines compiled in parallel, buffers and bind groups made once, replayed on every run. */
-import type { BufferStore } from './buffer-store';
+import type { TensorLookup } from './buffer-store';
 import type { Gpu } from './device';
 import { GpuError, ShapeError } from './errors';
 import { decodeF16, encodeF16 } from './float16';
@@ -50,7 +50,7 @@ export class Executable {
   static async compile(
     gpu: Gpu,
     plan: Plan,
-    weights: BufferStore,
+    weights: TensorLookup,
     options: CompileOptions = {},
   ): Promise<Executable> {
     for (const [name, tensor] of plan.graph.weights) {
@@ -272,7 +272,7 @@ function groupBySteps(commands: readonly Command[]): Command[][] {
   const groups: Command[][] = [];
   for (const command of commands) {
     const last = groups.at(-1);
-    if (last?.[0]!.step === command.step) last.push(command);
+    if (last && last[0]?.step === command.step) last.push(command);
     else groups.push([command]);
   }
   return groups;

@@ -1,0 +1,36 @@
+/** The command line: one file per command under commands/. */
+import { Command, CommanderError } from 'commander';
+import { MlaLpError } from '../runtime/errors';
+import { registerDemo } from './commands/demo';
+import { registerDetect } from './commands/detect';
+import { registerDoctor } from './commands/doctor';
+import { registerWeights } from './commands/weights';
+import { version } from './version';
+
+const program = new Command('mla-lp')
+  .description('Abnormality detection in medical images on WebGPU kernels. Not a medical device.')
+  .version(version)
+  .showHelpAfterError('(see mla-lp --help)')
+  .exitOverride();
+
+registerDetect(program);
+registerDemo(program);
+registerWeights(program);
+registerDoctor(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else if (error instanceof MlaLpError) {
+    console.error(`mla-lp: ${error.message}`);
+    process.exitCode = error.code === 'bad-option' ? 2 : error.code === 'aborted' ? 130 : 1;
+  } else {
+    console.error(error);
+    console.error('mla-lp: this is a bug; please report it with the output of `mla-lp doctor`.');
+    process.exitCode = 70;
+  }
+}
+// Dawn's threads would keep the process alive.
+process.exit();

@@ -1,0 +1,228 @@
+import type { RgbImage } from '../data/image';
+import { toModelInput } from '../data/resize';
+import { openCheckpoint } from '../io/checkpoint';
+import type { Clip } from '../model/clip';
+import { gridFor } from '../model/clip-config';
+import { type Detection, Detector, type Method } from '../model/detector';
+import { presetNamed } from '../model/presets';
+import { fixedPrompts, learnablePromptTokens, type PromptSet, promptTokens } from '../model/prompts';
+import { syntheticCheckpoint } from '../model/synthetic';
+import type { TensorSource } from '../model/tensor-source';
+import { BufferStore } from '../runtime/buffer-store';
+import { AbortedError, MlaLpError, OptionError } from '../runtime/errors';
+import { openTensors, type WeightsInput } from './load-clip';
+import { type ImageInput, platform } from './platform';
+
+export interface MlaLpOptions {
+  /** Trained adapters and prompts: ours (safetensors), MVFA's or MLA-LP's .pth. Needed by method mla-lp. */
+  readonly checkpoint?: WeightsInput;
+  /** `mla-lp` with a checkpoint, `clip` without, unless told. */
+  readonly method?: Method;
+  /** `authors` follows the released code, `paper` the equations; `authors` unless told. */
+  readonly preset?: 'authors' | 'paper';
+  /** Side the model runs at, px; 240 unless told. */
+  readonly imageSize?: number;
+  /** Images per run; 1 on software adapters, else 8, unless told. */
+  readonly batch?: number;
+  /** Fixed sentences instead of MVFA's ensemble, for method clip and for checkpoints without prompts. */
+  readonly prompts?: PromptSet;
+  /** What MVFA's ensemble calls the object, e.g. "Brain". */
+  readonly object?: string;
+}
+
+/** One image's outcome in a stream: a detection, or why there is none. */
+export type DetectOutcome =
+  | { readonly index: number; readonly image: RgbImage; readonly detection: Detection }
+  | { readonly index: number; readonly error: MlaLpError };
+
+/** Abnormality detection: images in, scores and pixel maps out. */
+export class MlaLp {
+  private constructor(
+    readonly clip: Clip,
+    private readonly detector: Detector,
+    readonly batch: number,
+  ) {}
+
+  get method(): Method {
+    return this.detector.options.method;
+  }
+
+  get imageSize(): number {
+    return this.detector.options.imageSize;
+  }
+
+  /** Text columns f32 [2, embed]: unit rows, normal first. */
+  get text(): Float32Array<ArrayBuffer> {
+    return this.detector.options.text;
+  }
+
+  /**
+   * Prepares a model: encodes the prompts, uploads adapters. The text tower's weights are freed afterwards.
+   * @throws OptionError, ShapeError, BadFileError before GPU work starts where the fault can be known.
+   */
+  static async load(clip: Clip, options: MlaLpOptions = {}): Promise<MlaLp> {
+    const { checkpoint, prompts, object = 'medical image', imageSize = 240 } = options;
+    const method = options.method ?? (checkpoint ? 'mla-lp' : 'clip');
+    const batch = options.batch ?? (clip.gpu.caps.software ? 1 : 8);
+    if (!Number.isInteger(batch) || batch < 1)
+      throw new OptionError(`A batch of ${batch} images is no batch.`);
+    gridFor(clip.config, imageSize);
+    const preset = presetNamed(options.preset ?? 'authors');
+    if (method === 'mla-lp' && !checkpoint) {
+      throw new OptionError(
+        'Method mla-lp needs a checkpoint with trained adapters.',
+        'Give --checkpoint, or use --method clip, which needs no training.',
+      );
+    }
+    const trained = method === 'mla-lp' ? await openAdapters(checkpoint!, clip) : undefined;
+    try {
+      const text = trained?.hasPrompts
+        ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
+        : await fixedColumns(clip, prompts ?? fixedPrompts(object), preset.activation);
+      clip.releaseText();
+      const settings = { method, preset, imageSize, text, stages: trained?.stages ?? 0 };
+      return new MlaLp(clip, await Detector.create(clip, settings, trained?.source), batch);
+    } finally {
+      await trained?.source.close();
+    }
+  }
+
+  /**
+   * Scores and maps of images, in order. Images stay on this machine.
+   * @throws the first error; use `detectEach` to go on after an unreadable image.
+   */
+  async detect(images: readonly ImageInput[]): Promise<Detection[]> {
+    const results: Detection[] = [];
+    for await (const outcome of this.detectEach(images)) {
+      if ('error' in outcome) throw outcome.error;
+      results.push(outcome.detection);
+    }
+    return results;
+  }
+
+  /**
+   * Yields one outcome an image, in order, as batches finish. The next batch is decoded while the device computes.
+   * @throws DeviceLostError and the like, which concern all images; AbortedError when `signal` fires.
+   */
+  async *detectEach(images: Iterable<ImageInput>, signal?: AbortSignal): AsyncGenerator<DetectOutcome> {
+    let pending: Promise<DetectOutcome[]> | undefined;
+    for (const chunk of chunked(images, this.batch)) {
+      if (signal?.aborted) throw new AbortedError();
+      const decoded = await Promise.all(chunk.map(({ input, index }) => this.#decode(input, index)));
+      if (pending) yield* await pending;
+      pending = this.#runBatch(decoded);
+      // An error is reported when the batch is awaited.
+      pending.catch(() => {});
+    }
+    if (signal?.aborted) throw new AbortedError();
+    if (pending) yield* await pending;
+  }
+
+  /** Frees what this model holds on the device; the CLIP stays loaded. */
+  async destroy(): Promise<void> {
+    await this.detector.destroy();
+  }
+
+  async #decode(input: ImageInput, index: number): Promise<Decoded> {
+    try {
+      const image = isRgbImage(input) ? input : await platform().readImage(input, nameOf(input, index));
+      return { index, image, pixels: toModelInput(image, this.imageSize) };
+    } catch (error) {
+      if (error instanceof MlaLpError) return { index, error };
+      throw error;
+    }
+  }
+
+  async #runBatch(decoded: readonly Decoded[]): Promise<DetectOutcome[]> {
+    const good = decoded.filter((d) => 'pixels' in d);
+    const found = good.length > 0 ? await this.detector.run(good.map((d) => d.pixels), this.batch) : [];
+    const results = new Map(good.map((d, i) => [d.index, found[i]!]));
+    return decoded.map((d): DetectOutcome => {
+      if (!('pixels' in d)) return { index: d.index, error: d.error };
+      const result = results.get(d.index)!;
+      return result instanceof MlaLpError
+        ? { index: d.index, error: result }
+        : { index: d.index, image: d.image, detection: result };
+    });
+  }
+}
+
+type Decoded =
+  | { readonly index: number; readonly image: RgbImage; readonly pixels: Float32Array }
+  | { readonly index: number; readonly error: MlaLpError };
+
+function isRgbImage(input: ImageInput): input is RgbImage {
+  return (
+    typeof input === 'object' &&
+    'data' in input &&
+    input.data instanceof Uint8Array &&
+    input.data.length === input.width * input.height * 3
+  );
+}
+
+function nameOf(input: ImageInput, index: number): string {
+  if (typeof input === 'string') return input;
+  return typeof File !== 'undefined' && input instanceof File ? input.name : `image ${index + 1}`;
+}
+
+function* chunked(
+  images: Iterable<ImageInput>,
+  size: number,
+): Generator<{ input: ImageInput; index: number }[]> {
+  let chunk: { input: ImageInput; index: number }[] = [];
+  let index = 0;
+  for (const input of images) {
+    chunk.push({ input, index: index++ });
+    if (chunk.length === size) {
+      yield chunk;
+      chunk = [];
+    }
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+interface Trained {
+  readonly source: TensorSource;
+  readonly stages: number;
+  readonly hasPrompts: boolean;
+}
+
+async function openAdapters(input: WeightsInput, clip: Clip): Promise<Trained> {
+  const synthetic = typeof input === 'string' && input.startsWith('synthetic:');
+  const stored = synthetic ? syntheticCheckpoint(input.slice('synthetic:'.length)) : await openTensors(input);
+  return openCheckpoint(stored, clip.config);
+}
+
+async function learnedColumns(
+  clip: Clip,
+  checkpoint: TensorSource,
+  activation: 'gelu' | 'quick_gelu',
+  causal: boolean,
+): Promise<Float32Array<ArrayBuffer>> {
+  const contexts = new BufferStore(clip.gpu);
+  try {
+    const names = ['normal', 'abnormal'].map((kind) => `prompt_learner.ctx.${kind}_end`);
+    const shapes = names.map((name) => checkpoint.tensors.get(name)!.shape);
+    for (const [i, name] of names.entries()) {
+      await contexts.create(name, { dtype: 'f32', shape: shapes[i]! });
+      await contexts.write(name, await checkpoint.read(name));
+    }
+    const vectors = shapes[0]![1]!;
+    const tokens = await learnablePromptTokens(vectors);
+    return await clip.promptColumns(tokens, contexts, vectors, { activation, causal });
+  } finally {
+    contexts.destroy();
+  }
+}
+
+async function fixedColumns(
+  clip: Clip,
+  prompts: PromptSet,
+  activation: 'gelu' | 'quick_gelu',
+): Promise<Float32Array<ArrayBuffer>> {
+  const tokens = await promptTokens(prompts);
+  const columns = new Float32Array(2 * clip.config.embed);
+  columns.set(await clip.fixedColumn(tokens.normal, activation), 0);
+  columns.set(await clip.fixedColumn(tokens.abnormal, activation), clip.config.embed);
+  return columns;
+}

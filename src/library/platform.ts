@@ -1,0 +1,32 @@
+/** What differs between Node, Deno and browsers, behind one interface. The entry module of each sets its own. */
+import type { RgbImage } from '../data/image';
+import type { ByteSource } from '../io/bytes';
+import type { AcquireAdapter } from '../runtime/adapter';
+import { MlaLpError } from '../runtime/errors';
+
+/**
+ * An image to look at: a path (Node, Deno) or URL (browser); the bytes of an image file; a browser's own objects; or
+ * decoded 8-bit RGB.
+ */
+export type ImageInput = string | Uint8Array | Blob | ImageData | ImageBitmap | RgbImage;
+
+export interface Platform {
+  readonly acquireAdapter: AcquireAdapter;
+  /** @throws BadImageError */
+  readImage(input: Exclude<ImageInput, RgbImage>, name: string): Promise<RgbImage>;
+  /** Random access to a file: a path (Node, Deno) or a URL (browser). @throws BadFileError */
+  openFile(location: string): Promise<ByteSource>;
+}
+
+let current: Platform | undefined;
+
+export function setPlatform(platform: Platform): void {
+  current = platform;
+}
+
+export function platform(): Platform {
+  if (!current) {
+    throw new MlaLpError('bad-option', 'No platform is set.', 'Import mla-lp itself, not a part of it.');
+  }
+  return current;
+}

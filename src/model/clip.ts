@@ -1,0 +1,232 @@
+/** A CLIP whose weights stream to one device as graphs need them. */
+import type { ActivationKind } from '../kernels/activation/activation';
+import { BufferStore, lookupIn, type TensorLookup } from '../runtime/buffer-store';
+import type { Gpu, Precision } from '../runtime/device';
+import { OptionError } from '../runtime/errors';
+import { Executable } from '../runtime/executable';
+import type { Graph } from '../runtime/graph';
+import { type PlanOptions, plan } from '../runtime/plan';
+import type { ClipConfig } from './clip-config';
+import { imageEmbeddingGraph } from './clip-graph';
+import type { TensorSource } from './tensor-source';
+import { columnGraph, type PromptCounts, promptGraph, textGraph } from './text-tower';
+import { type LoadProgress, loadWeights } from './weight-loader';
+
+/** Sentences a text run takes at once. */
+const TEXT_BATCH = 64;
+
+export interface TextEncoding {
+  readonly activation: ActivationKind;
+  readonly causal: boolean;
+}
+
+export class Clip {
+  /** Weights of the image tower. */
+  readonly vision: BufferStore;
+  #text: BufferStore;
+
+  /**
+   * @param source CLIP weights under OpenAI's names (`asClipWeights`).
+   * @param onProgress called while weights upload.
+   */
+  constructor(
+    readonly gpu: Gpu,
+    readonly source: TensorSource,
+    readonly config: ClipConfig,
+    readonly precision: Precision,
+    private readonly onProgress?: (progress: LoadProgress) => void,
+  ) {
+    gpu.requirePrecision(precision);
+    this.vision = new BufferStore(gpu);
+    this.#text = new BufferStore(gpu);
+  }
+
+  /**
+   * Plans, loads what is missing into `store`, and compiles.
+   * @param own tensors of the caller's (adapters), looked up after the store's.
+   */
+  async compile(
+    graph: Graph,
+    store: BufferStore,
+    own?: TensorLookup,
+    options?: PlanOptions,
+  ): Promise<Executable> {
+    const planned = plan(graph, this.gpu.caps, options);
+    const frozen = { weights: new Map([...graph.weights].filter(([name]) => !own?.has(name))) };
+    await loadWeights(frozen, store, [this.source], this.onProgress);
+    return Executable.compile(this.gpu, planned, own ? lookupIn(own, store) : store);
+  }
+
+  /**
+   * Plain text features. @param tokens i32 [N, context] from `tokenize`.
+   * @returns f32 [N, embed], not normalised.
+   */
+  async encodeText(tokens: Int32Array, encoding: TextEncoding): Promise<Float32Array<ArrayBuffer>> {
+    return this.#encodeText(tokens, encoding, 'features');
+  }
+
+  /**
+   * Plain image embeddings. @param images f32 [N, 3, S, S] in 0..1.
+   * @returns f32 [N, embed], not normalised.
+   */
+  async encodeImages(
+    images: Float32Array<ArrayBuffer>,
+    imageSize: number,
+    activation: ActivationKind,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const batch = images.length / (3 * imageSize * imageSize);
+    const options = { config: this.config, activation, dtype: this.precision, batch, imageSize };
+    const graph = imageEmbeddingGraph(options);
+    const executable = await this.compile(graph, this.vision);
+    const tokens = 1 + Math.floor(imageSize / this.config.patch) ** 2;
+    const rows = Uint32Array.from({ length: batch }, (_, b) => b * tokens);
+    try {
+      const { features } = await executable.run({ images, rows });
+      return features as Float32Array<ArrayBuffer>;
+    } finally {
+      executable.destroy();
+    }
+  }
+
+  /** Text column of fixed sentences: unit features, their mean, of length 1; causal, as CLIP was trained. f32 [embed]. */
+  async fixedColumn(tokens: Int32Array, activation: ActivationKind): Promise<Float32Array<ArrayBuffer>> {
+    const unit = await this.#encodeText(tokens, { activation, causal: true }, 'unit');
+    const graph = columnGraph(unit.length / this.config.embed, this.config.embed);
+    const executable = await this.compile(graph, this.#text);
+    try {
+      return (await executable.run({ unit })).column as Float32Array<ArrayBuffer>;
+    } finally {
+      executable.destroy();
+    }
+  }
+
+  /**
+   * MLA-LP's two text columns. @param tokens per class i32 [n, context] from `learnablePromptTokens`.
+   * @param contexts holds prompt_learner.ctx.{normal,abnormal}_end, f32 [n, M, textWidth].
+   * @returns f32 [2, embed], unit rows, normal first.
+   */
+  async promptColumns(
+    tokens: { readonly normal: Int32Array; readonly abnormal: Int32Array },
+    contexts: TensorLookup,
+    contextVectors: number,
+    encoding: TextEncoding,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const { context, embed } = this.config;
+    const counts: PromptCounts = {
+      normal: tokens.normal.length / context,
+      abnormal: tokens.abnormal.length / context,
+    };
+    const all = Int32Array.from([...tokens.normal, ...tokens.abnormal]);
+    const length = encoding.causal ? usedLength(all, context) : context;
+    const options = { config: this.config, dtype: this.precision, ...encoding };
+    const executable = await this.compile(
+      promptGraph(counts, contextVectors, length, options),
+      this.#text,
+      contexts,
+    );
+    try {
+      const out = await executable.run({
+        'normal.tokens': await this.#embedTokens(tokens.normal, length),
+        'normal.ends': endRows(tokens.normal, context, length),
+        'abnormal.tokens': await this.#embedTokens(tokens.abnormal, length),
+        'abnormal.ends': endRows(tokens.abnormal, context, length),
+      });
+      const columns = new Float32Array(2 * embed);
+      columns.set(out.normal!, 0);
+      columns.set(out.abnormal!, embed);
+      return columns;
+    } finally {
+      executable.destroy();
+    }
+  }
+
+  /** Frees the text tower's weights; they load again when next needed. */
+  releaseText(): void {
+    this.#text.destroy();
+    this.#text = new BufferStore(this.gpu);
+  }
+
+  /** Frees all weights and closes the file. The device stays open. */
+  async close(): Promise<void> {
+    this.#text.destroy();
+    this.vision.destroy();
+    await this.source.close();
+  }
+
+  async #encodeText(
+    tokens: Int32Array,
+    encoding: TextEncoding,
+    output: 'features' | 'unit',
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const { context, embed } = this.config;
+    const count = tokens.length / context;
+    const length = encoding.causal ? usedLength(tokens, context) : context;
+    const result = new Float32Array(count * embed);
+    const batch = Math.min(TEXT_BATCH, count);
+    const options = { config: this.config, dtype: this.precision, ...encoding };
+    const executable = await this.compile(textGraph(batch, length, options), this.#text);
+    try {
+      for (let first = 0; first < count; first += batch) {
+        // The last batch reaches back, so that one executable serves all.
+        const from = Math.min(first, count - batch);
+        const part = tokens.subarray(from * context, (from + batch) * context);
+        const inputs = {
+          tokens: await this.#embedTokens(part, length),
+          ends: endRows(part, context, length),
+        };
+        result.set((await executable.run(inputs, [output]))[output]!, from * embed);
+      }
+      return result;
+    } finally {
+      executable.destroy();
+    }
+  }
+
+  /** Rows of the embedding table (152 MB in ViT-L/14: over the portable binding limit), gathered from the file. */
+  async #embedTokens(tokens: Int32Array, length: number): Promise<Float32Array<ArrayBuffer>> {
+    const { context, textWidth: width, vocab } = this.config;
+    const rows = new Map<number, Float32Array>();
+    const count = tokens.length / context;
+    const out = new Float32Array(count * length * width);
+    for (let p = 0; p < count; p++) {
+      for (let t = 0; t < length; t++) {
+        const id = tokens[p * context + t]!;
+        if (id < 0 || id >= vocab) {
+          throw new OptionError(
+            `Token id ${id} is outside the vocabulary of ${vocab}.`,
+            "Use weights with CLIP's own vocabulary.",
+          );
+        }
+        let row = rows.get(id);
+        if (!row) {
+          row = await this.source.read('token_embedding.weight', id * width, (id + 1) * width);
+          rows.set(id, row);
+        }
+        out.set(row, (p * length + t) * width);
+      }
+    }
+    return out;
+  }
+}
+
+/** Position of the end-of-text token: CLIP's largest id, as in OpenAI's `text.argmax(dim=-1)`. */
+function endPosition(row: Int32Array): number {
+  return row.indexOf(row.reduce((a, b) => Math.max(a, b)));
+}
+
+/** Positions up to the last end-of-text token: in a causal tower nothing behind it matters. */
+function usedLength(tokens: Int32Array, context: number): number {
+  let length = 0;
+  for (let start = 0; start < tokens.length; start += context) {
+    length = Math.max(length, endPosition(tokens.subarray(start, start + context)) + 1);
+  }
+  return length;
+}
+
+/** Row p * length + end of each prompt. */
+function endRows(tokens: Int32Array, context: number, length: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from(
+    { length: tokens.length / context },
+    (_, p) => p * length + endPosition(tokens.subarray(p * context, (p + 1) * context)),
+  );
+}

@@ -1,0 +1,122 @@
+/** Runs a compiled model over batches of prepared images. Knows pixels as numbers only. */
+import { BufferStore } from '../runtime/buffer-store';
+import { ValueError } from '../runtime/errors';
+import type { Executable } from '../runtime/executable';
+import type { Graph } from '../runtime/graph';
+import type { Clip } from './clip';
+import { clipBaselineGraph } from './clip-graph';
+import { ABNORMAL } from './heads';
+import { mlaLpGraph } from './mla-lp-graph';
+import type { Preset } from './presets';
+import type { TensorSource } from './tensor-source';
+import { loadWeights } from './weight-loader';
+
+/** `mla-lp`: adapters at every stage. `clip`: the training-free baseline on the last block. */
+export type Method = 'mla-lp' | 'clip';
+
+export interface DetectorOptions {
+  readonly method: Method;
+  readonly preset: Preset;
+  /** Side the model runs at, px. */
+  readonly imageSize: number;
+  /** f32 [2, embed], unit rows, normal first. */
+  readonly text: Float32Array<ArrayBuffer>;
+  /** Number of adapter stages; 0 for the baseline. */
+  readonly stages: number;
+}
+
+/** What the model says of one image. */
+export interface Detection {
+  /** Sum of `levels`: higher is more abnormal. Not a probability, and comparable within one model only. */
+  readonly score: number;
+  /** Per stage the mean over patches of P(abnormal), 0..1. */
+  readonly levels: readonly number[];
+  /** f32 [size, size], row-major: per pixel the sum over stages of P(abnormal), 0..number of stages. */
+  readonly map: Float32Array<ArrayBuffer>;
+  /** Side of `map`, px. */
+  readonly size: number;
+}
+
+export class Detector {
+  readonly #executables = new Map<number, Promise<Executable>>();
+
+  private constructor(
+    private readonly clip: Clip,
+    readonly options: DetectorOptions,
+    private readonly adapters: BufferStore | undefined,
+  ) {}
+
+  /** @param checkpoint adapters and prompts under our names; needed by method mla-lp. */
+  static async create(clip: Clip, options: DetectorOptions, checkpoint?: TensorSource): Promise<Detector> {
+    if (options.method === 'clip' || !checkpoint) return new Detector(clip, options, undefined);
+    const adapters = new BufferStore(clip.gpu);
+    const detector = new Detector(clip, options, adapters);
+    try {
+      const { weights } = detector.#graph(1);
+      const own = new Map([...weights].filter(([name]) => checkpoint.tensors.has(name)));
+      await loadWeights({ weights: own }, adapters, [checkpoint]);
+      return detector;
+    } catch (error) {
+      adapters.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Detects in a batch. The last images of a list may be fewer than `batch`: the rest is padded and dropped.
+   * @param images f32 [n, 3, S, S] in 0..1, n <= batch.
+   * @returns one result an image; a ValueError where it is not finite, which is never reported as a score.
+   */
+  async run(images: readonly Float32Array[], batch: number): Promise<(Detection | ValueError)[]> {
+    const { imageSize: size, text, stages, method } = this.options;
+    const executable = await this.#executable(batch);
+    const pixels = new Float32Array(batch * 3 * size * size);
+    for (const [i, image] of images.entries()) pixels.set(image, i * 3 * size * size);
+    const out = await executable.run({ images: pixels, text });
+    const count = method === 'clip' ? 1 : stages;
+    return images.map((_, b) => {
+      const levels = Array.from({ length: count }, (_, s) => out[`level.${s}`]![2 * b + ABNORMAL]!);
+      const map = (out.map as Float32Array<ArrayBuffer>).slice(b * size * size, (b + 1) * size * size);
+      const score = levels.reduce((sum, level) => sum + level, 0);
+      if (!Number.isFinite(score) || !map.every(Number.isFinite)) {
+        return new ValueError(
+          'The result is not a number, so it means nothing.',
+          this.clip.precision === 'f16'
+            ? 'Values overflowed f16: use --precision f32.'
+            : 'Check the weights.',
+        );
+      }
+      return { score, levels, map, size };
+    });
+  }
+
+  /** Frees adapters, arenas and inputs; the CLIP stays loaded. */
+  async destroy(): Promise<void> {
+    for (const executable of this.#executables.values()) (await executable).destroy();
+    this.#executables.clear();
+    this.adapters?.destroy();
+  }
+
+  #executable(batch: number): Promise<Executable> {
+    let executable = this.#executables.get(batch);
+    if (!executable) {
+      executable = this.clip.compile(this.#graph(batch), this.clip.vision, this.adapters);
+      executable.catch(() => this.#executables.delete(batch));
+      this.#executables.set(batch, executable);
+    }
+    return executable;
+  }
+
+  #graph(batch: number): Graph {
+    const { clip, options } = this;
+    const { preset, imageSize, stages } = options;
+    const tower = {
+      config: clip.config,
+      activation: preset.activation,
+      dtype: clip.precision,
+      batch,
+      imageSize,
+    };
+    return options.method === 'clip' ? clipBaselineGraph(tower) : mlaLpGraph({ ...tower, preset, stages });
+  }
+}

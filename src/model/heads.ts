@@ -1,0 +1,45 @@
+/** From adapter features and text columns to scores and maps (paper, eq. 5-10). */
+import { classSum } from '../kernels/class-sum/class-sum';
+import { cosineLogits } from '../kernels/cosine-logits/cosine-logits';
+import { reduce } from '../kernels/reduce/reduce';
+import { resizeBilinear } from '../kernels/resize-bilinear/resize-bilinear';
+import { softmax } from '../kernels/softmax/softmax';
+import type { Graph, Tensor } from '../runtime/graph';
+
+/** Class order of text columns and of every probability. */
+export const ABNORMAL = 1;
+
+/** Cosine times 100 of every patch token with every text column; [B, 1 + P, C] x f32 [2, C] -> f32 [B, P, 2]. */
+export function patchLogits(g: Graph, features: Tensor, text: Tensor): Tensor {
+  return cosineLogits(g, features, text, { scale: 100, skip: 1 });
+}
+
+/** Detection at one stage: mean over patches of the class probabilities; -> f32 [B, 2]. */
+export function detectionScore(g: Graph, features: Tensor, text: Tensor): Tensor {
+  return reduce(g, softmax(g, patchLogits(g, features, text)), 1, 'mean');
+}
+
+/**
+ * Segmentation at one stage: class probabilities at image size, bilinear with aligned corners; -> f32 [B, S, S, 2].
+ * @param softmaxBeforeResize the paper's order (eq. 9-10); else logits are resized, as the authors' code does.
+ */
+export function segmentationMap(
+  g: Graph,
+  features: Tensor,
+  text: Tensor,
+  size: number,
+  softmaxBeforeResize: boolean,
+): Tensor {
+  const logits = patchLogits(g, features, text);
+  const [batch, patches] = logits.shape as readonly [number, number, number];
+  const grid = Math.sqrt(patches);
+  const field = (t: Tensor) => g.reshape(t, [batch, grid, grid, 2]);
+  return softmaxBeforeResize
+    ? resizeBilinear(g, field(softmax(g, logits)), size, size)
+    : softmax(g, resizeBilinear(g, field(logits), size, size));
+}
+
+/** Sum over stages of P(abnormal); f32 [B, S, S, 2] each -> f32 [B, S, S]. */
+export function abnormalSum(g: Graph, maps: readonly Tensor[]): Tensor {
+  return classSum(g, [...maps], ABNORMAL);
+}

@@ -1,0 +1,69 @@
+/** The pre-LN transformer block that both CLIP towers are made of (Radford et al. 2021; OpenAI's ResidualAttentionBlock). */
+import type { ActivationKind } from '../kernels/activation/activation';
+import { attention } from '../kernels/attention/attention';
+import { gemm } from '../kernels/gemm/gemm';
+import { layerNorm } from '../kernels/layer-norm/layer-norm';
+import type { Graph, Tensor } from '../runtime/graph';
+import type { Dtype } from '../runtime/tensor-type';
+
+export interface BlockOptions {
+  readonly width: number;
+  readonly heads: number;
+  readonly mlp: number;
+  readonly activation: ActivationKind;
+  readonly causal: boolean;
+  /** Storage type of matrices; vectors are always f32. */
+  readonly dtype: Dtype;
+}
+
+/** LayerNorm with the weights `<name>.weight` and `<name>.bias`. */
+export function namedLayerNorm(g: Graph, x: Tensor, name: string): Tensor {
+  const width = x.shape.at(-1)!;
+  return layerNorm(
+    g,
+    x,
+    g.weight(`${name}.weight`, 'f32', [width]),
+    g.weight(`${name}.bias`, 'f32', [width]),
+  );
+}
+
+/**
+ * x + attention(LN(x)), then that + MLP(LN(that)).
+ * @param x [B, T, width]. @param prefix e.g. "visual.transformer.resblocks.0.". @returns [B, T, width].
+ */
+export function transformerBlock(g: Graph, x: Tensor, prefix: string, options: BlockOptions): Tensor {
+  const { width, heads, mlp, activation, causal, dtype } = options;
+  const matrix = (name: string, rows: number, cols: number) =>
+    g.weight(`${prefix}${name}`, dtype, [rows, cols]);
+  const vector = (name: string, size: number) => g.weight(`${prefix}${name}`, 'f32', [size]);
+  const qkv = gemm(
+    g,
+    namedLayerNorm(g, x, `${prefix}ln_1`),
+    matrix('attn.in_proj_weight', 3 * width, width),
+    {
+      bias: vector('attn.in_proj_bias', 3 * width),
+    },
+  );
+  const attended = gemm(
+    g,
+    attention(g, qkv, { heads, causal }),
+    matrix('attn.out_proj.weight', width, width),
+    {
+      bias: vector('attn.out_proj.bias', width),
+      residual: x,
+    },
+  );
+  const hidden = gemm(
+    g,
+    namedLayerNorm(g, attended, `${prefix}ln_2`),
+    matrix('mlp.c_fc.weight', mlp, width),
+    {
+      bias: vector('mlp.c_fc.bias', mlp),
+      activation,
+    },
+  );
+  return gemm(g, hidden, matrix('mlp.c_proj.weight', width, mlp), {
+    bias: vector('mlp.c_proj.bias', width),
+    residual: attended,
+  });
+}
