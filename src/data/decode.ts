@@ -14,6 +14,8 @@ import { checkByteLength, type DecodeLimits, defaultDecodeLimits } from './limit
 
 /** A picture that was checked and awaits a platform's codec. */
 export interface CodecInput {
+  /** What messages call it. */
+  readonly name: string;
   readonly format: 'jpeg' | 'webp' | 'tiff';
   /** JPEG: without metadata segments. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -79,13 +81,13 @@ function inspect(
 ): CodecInput {
   if (format === 'jpeg') {
     const { width, height, components, stripped } = readJpeg(bytes, name, limits);
-    return { format, bytes: stripped, width, height, cmyk: components === 4 };
+    return { name, format, bytes: stripped, width, height, cmyk: components === 4 };
   }
   if (format === 'tiff') {
     const { width, height, cmyk } = readTiff(bytes, name, limits);
-    return { format, bytes, width, height, cmyk };
+    return { name, format, bytes, width, height, cmyk };
   }
-  return { format, bytes, ...readWebp(bytes, name, limits), cmyk: false };
+  return { name, format, bytes, ...readWebp(bytes, name, limits), cmyk: false };
 }
 
 /** Codecs and Blob want a plain ArrayBuffer; a view of a shared one is copied. */
