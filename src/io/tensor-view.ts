@@ -1,0 +1,76 @@
+/** Tensors of one source under other names, shapes or orders, read lazily. */
+import { elementCount, type TensorInfo, type TensorSource } from '../model/tensor-source';
+import { BadFileError } from '../runtime/errors';
+import { shownName } from './safetensors-header';
+
+/** How one tensor of a view comes from stored ones. */
+export interface Derived {
+  readonly info: TensorInfo;
+  /** Elements [start, end), f32; the range is inside the tensor. */
+  read(start: number, end: number): Promise<Float32Array<ArrayBuffer>>;
+}
+
+/** @throws BadFileError unless [start, end) are elements of the tensor. */
+export function checkElements(label: string, info: TensorInfo, start: number, end: number): void {
+  const whole = Number.isInteger(start) && Number.isInteger(end);
+  if (!whole || start < 0 || end < start || end > elementCount(info.shape))
+    throw new BadFileError(label, `${shownName(info.name)} has no elements [${start}, ${end})`);
+}
+
+/** A source of derived tensors; label, metadata and closing are the origin's. */
+export function tensorView(origin: TensorSource, derived: ReadonlyMap<string, Derived>): TensorSource {
+  const { label, metadata } = origin;
+  return {
+    label,
+    metadata,
+    tensors: new Map([...derived].map(([name, { info }]) => [name, info])),
+    async read(name, start = 0, end?: number) {
+      const found = derived.get(name);
+      if (!found) throw new BadFileError(label, `there is no tensor ${shownName(name)}`);
+      const stop = end ?? elementCount(found.info.shape);
+      checkElements(label, found.info, start, stop);
+      return found.read(start, stop);
+    },
+    close: () => origin.close(),
+  };
+}
+
+/** The stored tensor as it is, under another name. */
+export function renamed(origin: TensorSource, stored: TensorInfo, name: string): Derived {
+  return {
+    info: { name, dtype: stored.dtype, shape: stored.shape },
+    read: (start, end) => origin.read(stored.name, start, end),
+  };
+}
+
+/** A stored matrix [R, C] as [C, R]; every read takes the whole matrix. */
+export function transposed(origin: TensorSource, stored: TensorInfo, name: string): Derived {
+  const [rows, columns] = stored.shape as [number, number];
+  return {
+    info: { name, dtype: stored.dtype, shape: [columns, rows] },
+    async read(start, end) {
+      const values = await origin.read(stored.name);
+      const out = new Float32Array(end - start);
+      for (let i = start; i < end; i++) out[i - start] = values[(i % rows) * columns + Math.floor(i / rows)]!;
+      return out;
+    },
+  };
+}
+
+/** Tensors of equal shape [R, ...] one after the other: [n R, ...]. Only the parts that a range touches are read. */
+export function stacked(origin: TensorSource, parts: readonly TensorInfo[], name: string): Derived {
+  const [rows, ...rest] = parts[0]!.shape as [number, ...number[]];
+  const size = elementCount(parts[0]!.shape);
+  return {
+    info: { name, dtype: parts[0]!.dtype, shape: [rows * parts.length, ...rest] },
+    async read(start, end) {
+      const out = new Float32Array(end - start);
+      for (const [i, part] of parts.entries()) {
+        const from = Math.max(start, i * size);
+        const to = Math.min(end, (i + 1) * size);
+        if (from < to) out.set(await origin.read(part.name, from - i * size, to - i * size), from - start);
+      }
+      return out;
+    },
+  };
+}
