@@ -3,6 +3,7 @@ import { BadFileError } from '../runtime/errors';
 import type { ByteSource } from './bytes';
 import { dtypeSize, widen } from './numbers';
 import { type HeaderEntry, scanHeader, shownName } from './safetensors-header';
+import { checkElements } from './tensor-view';
 
 /** Real headers take some 100 KB; a bigger one would only cost time and memory. */
 const MAX_HEADER = 16 * 2 ** 20;
@@ -62,12 +63,8 @@ export async function openSafetensors(bytes: ByteSource): Promise<TensorSource> 
     async read(name, start = 0, end?: number) {
       const entry = entries.get(name);
       if (!entry) throw new BadFileError(label, `there is no tensor ${shownName(name)}`);
-      const count = elementCount(entry.shape);
-      const stop = end ?? count;
-      if (
-        !(Number.isInteger(start) && Number.isInteger(stop) && 0 <= start && start <= stop && stop <= count)
-      )
-        throw new BadFileError(label, `${shownName(name)} has no elements [${start}, ${stop})`);
+      const stop = end ?? elementCount(entry.shape);
+      checkElements(label, entry, start, stop);
       const size = dtypeSize(entry.dtype);
       const raw = await bytes.read(base + entry.begin + start * size, (stop - start) * size);
       return widen(raw, entry.dtype);
