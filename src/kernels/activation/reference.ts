@@ -21,7 +21,7 @@ export function normalCdf(x: number): number {
   if (a > 3) {
     // Mills' ratio as a continued fraction: 1 / (a + 1 / (a + 2 / (a + 3 / ...)))
     let fraction = a;
-    for (let k = 200; k > 0; k--) fraction = a + k / fraction;
+    for (let k = 60; k > 0; k--) fraction = a + k / fraction;
     const tail = density / fraction;
     return x > 0 ? 1 - tail : tail;
   }

@@ -1,0 +1,34 @@
+/** Every op's table: correctness tests, the race gate and the benchmark all walk this list. */
+import { activationSuite } from './activation/cases';
+import { assemblePromptsSuite } from './assemble-prompts/cases';
+import { attentionSuite } from './attention/cases';
+import { classSumSuite } from './class-sum/cases';
+import { cosineLogitsSuite } from './cosine-logits/cases';
+import { gatherRowsSuite } from './gather-rows/cases';
+import { gemmSuite } from './gemm/cases';
+import { l2NormalizeSuite } from './l2-normalize/cases';
+import { layerNormSuite } from './layer-norm/cases';
+import { assembleTokensSuite, patchifySuite } from './patch-embed/cases';
+import { reduceSuite } from './reduce/cases';
+import { residualMixSuite } from './residual-mix/cases';
+import { resizeBilinearSuite } from './resize-bilinear/cases';
+import { softmaxSuite } from './softmax/cases';
+import { anySuite, type OpSuite } from './suite';
+
+export const suites: readonly OpSuite<unknown>[] = [
+  anySuite(patchifySuite),
+  anySuite(assembleTokensSuite),
+  anySuite(assemblePromptsSuite),
+  anySuite(layerNormSuite),
+  anySuite(gemmSuite),
+  anySuite(attentionSuite),
+  anySuite(activationSuite),
+  anySuite(residualMixSuite),
+  anySuite(gatherRowsSuite),
+  anySuite(l2NormalizeSuite),
+  anySuite(cosineLogitsSuite),
+  anySuite(softmaxSuite),
+  anySuite(resizeBilinearSuite),
+  anySuite(reduceSuite),
+  anySuite(classSumSuite),
+];
