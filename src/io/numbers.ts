@@ -42,7 +42,7 @@ function fromBigInts(values: BigInt64Array | BigUint64Array): Float32Array<Array
 
 /**
  * Elements of any stored dtype as f32: exact for F16, BF16, F32 and small integers, rounded for the rest.
- * @param bytes whole elements; may be taken over by the result (F32 is not copied where it is aligned).
+ * @param bytes whole elements, at any alignment. F32 is not copied where they are a buffer of their own.
  */
 export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDtype): Float32Array<ArrayBuffer> {
   const size = dtypeSize(dtype);
@@ -50,7 +50,10 @@ export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDtype): Float
   const where = [aligned.buffer, aligned.byteOffset, aligned.byteLength / size] as const;
   switch (dtype) {
     case 'F32':
-      return new Float32Array(...where);
+      // A part of a larger buffer may be memory that others see.
+      return aligned.byteLength === aligned.buffer.byteLength
+        ? new Float32Array(aligned.buffer)
+        : new Float32Array(new Float32Array(...where));
     case 'F16':
       return decodeF16(new Uint16Array(...where));
     case 'BF16':

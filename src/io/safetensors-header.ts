@@ -24,9 +24,10 @@ const MAX_RANK = 64;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** A name for a message: quoted, cut, control characters escaped. */
+/** A name out of a file for a message: quoted, cut, without characters that a terminal would obey. */
 export function shownName(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}...` : name);
+  const quoted = JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}...` : name);
+  return quoted.replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '\ufffd');
 }
 
 /** First byte that is no UTF-8 in bytes known to hold one: bisects over prefixes. */
