@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
+import { readJpeg } from '../../src/data/formats/jpeg';
 import { decodePng } from '../../src/data/formats/png';
 import { defaultDecodeLimits } from '../../src/data/limits';
 import { decodeImage, readImage } from '../../src/platform/node/decode-image';
@@ -54,10 +55,27 @@ describe('colours and rotation', () => {
     expect((await sharp(turned).metadata()).orientation).toBe(6);
     const image = await decodeImage(turned, 'turned');
     expect([image.width, image.height]).toEqual([61, 47]);
-    const p3 = await scan().withIccProfile('p3').png().toBuffer();
-    expect((await sharp(p3).metadata()).icc).toBeDefined();
-    const plain = await sharp(p3, { ignoreIcc: true }).raw().toBuffer();
-    expect(Buffer.from((await decodeImage(p3, 'p3')).data)).toEqual(plain);
+    for (const encode of [
+      (s: Sharp) => s.png(),
+      (s: Sharp) => s.tiff({ compression: 'lzw' }),
+      (s: Sharp) => s.webp({ lossless: true }),
+    ]) {
+      const p3 = await encode(scan().withIccProfile('p3')).toBuffer();
+      const plain = await sharp(p3, { ignoreIcc: true }).removeAlpha().raw().toBuffer();
+      // The profile does change the picture where it is applied.
+      expect(plain.equals(await sharp(p3).removeAlpha().raw().toBuffer())).toBe(false);
+      expect(Buffer.from((await decodeImage(p3, 'p3')).data).equals(plain)).toBe(true);
+    }
+  });
+
+  test('a JPEG’s metadata never reaches the decoder', async () => {
+    const exif = { IFD0: { Artist: 'CANARY' } };
+    const jpeg = await scan().withExif(exif).keepIccProfile().jpeg().toBuffer();
+    const trailing = Buffer.concat([jpeg, Buffer.from('CANARY after the end')]);
+    expect(jpeg.includes('CANARY')).toBe(true);
+    const { stripped } = readJpeg(Uint8Array.from(trailing), 'x', defaultDecodeLimits);
+    expect(Buffer.from(stripped).includes('CANARY')).toBe(false);
+    expect(stripped.length).toBeLessThan(jpeg.length);
   });
 
   test('CMYK: light = (255 - ink)(255 - black) / 255, no profile', async () => {
