@@ -1,14 +1,25 @@
 // Builds dist/: one ES module graph for Node, Deno and browsers (thin entries, shared chunks), and the command line.
 import { existsSync, rmSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import { build } from 'esbuild';
 
 const external = ['webgpu', 'sharp', 'node:*', '@sparticuz/chromium', 'onnxruntime-node'];
+/** Bundled packages name Node's own modules without "node:"; with it they stay imports. Browser entries reach none of them. */
+const builtins = {
+  name: 'builtins',
+  setup({ onResolve }) {
+    onResolve({ filter: /^[a-z_]+$/ }, ({ path }) =>
+      builtinModules.includes(path) ? { path: `node:${path}`, external: true } : null,
+    );
+  },
+};
 const common = {
   bundle: true,
   format: 'esm',
   target: 'es2022',
   loader: { '.wgsl': 'text', '.gz': 'binary' },
   external,
+  plugins: [builtins],
   logLevel: 'warning',
   outdir: 'dist',
   splitting: true,
