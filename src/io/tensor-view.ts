@@ -18,7 +18,10 @@ export function checkElements(label: string, info: TensorInfo, start: number, en
 }
 
 /** A source of derived tensors; label, metadata and closing are the origin's. */
-export function tensorView(origin: TensorSource, derived: ReadonlyMap<string, Derived>): TensorSource {
+export function tensorView(
+  origin: Pick<TensorSource, 'label' | 'metadata' | 'close'>,
+  derived: ReadonlyMap<string, Derived>,
+): TensorSource {
   const { label, metadata } = origin;
   return {
     label,
