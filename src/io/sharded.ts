@@ -1,4 +1,4 @@
-/** Checkpoints in several safetensors files: Hugging Face's `*.safetensors.index.json`. */
+/** Checkpoints in several files with an index: Hugging Face's `*.safetensors.index.json` and `*.bin.index.json`. */
 import type { TensorInfo, TensorSource } from '../model/tensor-source';
 import { BadFileError } from '../runtime/errors';
 import type { ByteSource } from './bytes';
@@ -8,6 +8,8 @@ import { type Derived, renamed, tensorView } from './tensor-view';
 
 /** Opens a file in the same folder. @throws BadFileError when there is none. */
 export type Siblings = (name: string) => Promise<ByteSource>;
+
+type OpenShard = (bytes: ByteSource) => Promise<TensorSource>;
 
 const MAX_INDEX = 16 * 2 ** 20;
 const MAX_SHARDS = 1000;
@@ -53,6 +55,7 @@ async function openShards(
   label: string,
   names: readonly string[],
   siblings: Siblings,
+  open: OpenShard,
 ): Promise<Map<string, TensorSource>> {
   const opened = new Map<string, TensorSource>();
   const missing: string[] = [];
@@ -63,7 +66,7 @@ async function openShards(
         cause = error;
         missing.push(name);
       });
-      if (bytes) opened.set(name, await openOrClose(bytes));
+      if (bytes) opened.set(name, await openOrClose(bytes, open));
     }
     if (missing.length > 0) {
       const some = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ', ...' : '');
@@ -77,9 +80,9 @@ async function openShards(
   }
 }
 
-async function openOrClose(bytes: ByteSource): Promise<TensorSource> {
+async function openOrClose(bytes: ByteSource, open: OpenShard): Promise<TensorSource> {
   try {
-    return await openSafetensors(bytes);
+    return await open(bytes);
   } catch (error) {
     await bytes.close();
     throw error;
@@ -91,17 +94,22 @@ async function closeAll(sources: Iterable<TensorSource>): Promise<void> {
 }
 
 /**
- * Opens a checkpoint of several safetensors files as one. The index and all shards close with the result.
+ * Opens a checkpoint of several files as one. The index and all shards close with the result.
  * @param index the bytes of the `*.index.json`.
+ * @param open how a shard is opened: safetensors unless told.
  * @throws BadFileError for a malformed index, a shard name that leaves the folder, missing shards (up to five are named), or a
  * tensor that is not where the index says.
  */
-export async function openSharded(index: ByteSource, siblings: Siblings): Promise<TensorSource> {
+export async function openSharded(
+  index: ByteSource,
+  siblings: Siblings,
+  open: OpenShard = openSafetensors,
+): Promise<TensorSource> {
   const { label } = index;
   const places = await readIndex(index);
   const names = [...new Set(places.values())];
   if (names.length > MAX_SHARDS) throw new BadFileError(label, `it names ${names.length} shards`);
-  const shards = await openShards(label, names, siblings);
+  const shards = await openShards(label, names, siblings, open);
   const derived = new Map<string, Derived>();
   const metadata = new Map<string, string>();
   const close = async () => {
