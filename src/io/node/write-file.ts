@@ -44,7 +44,8 @@ async function syncFolder(folder: string): Promise<void> {
 
 /**
  * Writes a file so that afterwards, and after a crash at any moment, either the old or the new one is there, whole:
- * a temporary file in the same folder, synced, then renamed. The temporary file is removed on failure.
+ * a temporary file in the same folder, synced, then renamed. The temporary file is removed on failure. Only the user may read
+ * the file: outputs and checkpoints come from patients' images.
  * @param chunks may also be streamed; their order is the file's.
  * @throws MlaLpError `bad-file` (disk full, no permission, ...); errors of `chunks` pass through.
  */
@@ -55,7 +56,7 @@ export async function writeFileAtomic(
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
-    const file = await open(temporary, 'wx');
+    const file = await open(temporary, 'wx', 0o600);
     try {
       for await (const chunk of chunks) await writeAll(file, chunk);
       await file.sync();
