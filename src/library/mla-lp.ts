@@ -1,6 +1,7 @@
 import type { RgbImage } from '../data/image';
 import { toModelInput } from '../data/resize';
 import { openCheckpoint } from '../io/checkpoint';
+import type { ActivationKind } from '../kernels/activation/activation';
 import type { Clip } from '../model/clip';
 import { gridFor } from '../model/clip-config';
 import { type Detection, Detector, type Method } from '../model/detector';
@@ -135,7 +136,13 @@ export class MlaLp {
 
   async #runBatch(decoded: readonly Decoded[]): Promise<DetectOutcome[]> {
     const good = decoded.filter((d) => 'pixels' in d);
-    const found = good.length > 0 ? await this.detector.run(good.map((d) => d.pixels), this.batch) : [];
+    const found =
+      good.length > 0
+        ? await this.detector.run(
+            good.map((d) => d.pixels),
+            this.batch,
+          )
+        : [];
     const results = new Map(good.map((d, i) => [d.index, found[i]!]));
     return decoded.map((d): DetectOutcome => {
       if (!('pixels' in d)) return { index: d.index, error: d.error };
@@ -196,7 +203,7 @@ async function openAdapters(input: WeightsInput, clip: Clip): Promise<Trained> {
 async function learnedColumns(
   clip: Clip,
   checkpoint: TensorSource,
-  activation: 'gelu' | 'quick_gelu',
+  activation: ActivationKind,
   causal: boolean,
 ): Promise<Float32Array<ArrayBuffer>> {
   const contexts = new BufferStore(clip.gpu);
@@ -218,7 +225,7 @@ async function learnedColumns(
 async function fixedColumns(
   clip: Clip,
   prompts: PromptSet,
-  activation: 'gelu' | 'quick_gelu',
+  activation: ActivationKind,
 ): Promise<Float32Array<ArrayBuffer>> {
   const tokens = await promptTokens(prompts);
   const columns = new Float32Array(2 * clip.config.embed);

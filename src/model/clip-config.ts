@@ -23,17 +23,27 @@ export interface ClipConfig {
   readonly vocab: number;
 }
 
+/** Largest side the model may run at, px: 85,000 tokens at patch 14. */
+const MAX_IMAGE_SIZE = 4096;
+
 export interface HeadCounts {
   readonly heads?: number;
   readonly textHeads?: number;
 }
 
-/** CLIP's rule: heads of 64. Where it does not divide (no shape tells), the caller must say. */
-function headCount(label: string, what: string, width: number, given?: number): number {
-  const heads = given ?? width / 64;
+/** Image towers of open_clip whose heads are not 64 wide (ViT-H, ViT-g, ViT-bigG; its model configurations). */
+const HEAD_WIDTHS: ReadonlyMap<number, number> = new Map([
+  [1280, 80],
+  [1408, 88],
+  [1664, 104],
+]);
+
+/** CLIP's rule: heads of 64, with the exceptions above. Where it does not divide, the caller must say. */
+function headCount(label: string, what: string, width: number, headWidth: number, given?: number): number {
+  const heads = given ?? width / headWidth;
   if (!Number.isInteger(heads) || heads < 1 || width % heads !== 0) {
     throw new OptionError(
-      `${label}: ${given === undefined ? `a ${what} of width ${width} has no whole number of 64-wide heads` : `${given} heads do not divide the ${what}'s width ${width}`}.`,
+      `${label}: ${given === undefined ? `a ${what} of width ${width} has no whole number of ${headWidth}-wide heads` : `${given} heads do not divide the ${what}'s width ${width}`}.`,
       'Say how many heads it has (--heads, --text-heads).',
     );
   }
@@ -68,7 +78,7 @@ export function readClipConfig(source: TensorSource, heads: HeadCounts = {}): Cl
   const [positions] = shape('visual.positional_embedding', 2) as [number, number];
   const [context, textWidth] = shape('positional_embedding', 2) as [number, number];
   const pretrainGrid = Math.sqrt(positions - 1);
-  if (!Number.isInteger(pretrainGrid)) {
+  if (!Number.isInteger(pretrainGrid) || pretrainGrid < 1) {
     throw new BadFileError(
       source.label,
       `${positions} position embeddings are not 1 + a square`,
@@ -89,12 +99,12 @@ export function readClipConfig(source: TensorSource, heads: HeadCounts = {}): Cl
     patch,
     width,
     layers,
-    heads: headCount(source.label, 'image tower', width, heads.heads),
+    heads: headCount(source.label, 'image tower', width, HEAD_WIDTHS.get(width) ?? 64, heads.heads),
     mlp: shape('visual.transformer.resblocks.0.mlp.c_fc.weight', 2)[0]!,
     embed: shape('visual.proj', 2)[1]!,
     textWidth,
     textLayers,
-    textHeads: headCount(source.label, 'text tower', textWidth, heads.textHeads),
+    textHeads: headCount(source.label, 'text tower', textWidth, 64, heads.textHeads),
     textMlp: shape('transformer.resblocks.0.mlp.c_fc.weight', 2)[0]!,
     context,
     vocab: shape('token_embedding.weight', 2)[0]!,
@@ -122,9 +132,15 @@ export function headsFromJson(json: unknown): HeadCounts {
 }
 
 /**
- * Patches a side at an image size, px. @throws OptionError when the image holds no patch.
+ * Patches a side at an image size, px. @throws OptionError when the image holds no patch, or more than a model can attend to.
  */
 export function gridFor(config: Pick<ClipConfig, 'patch'>, imageSize: number): number {
+  if (imageSize > MAX_IMAGE_SIZE) {
+    throw new OptionError(
+      `An image size of ${imageSize} px is too large.`,
+      `Use ${MAX_IMAGE_SIZE} px or less; the paper uses 240.`,
+    );
+  }
   if (!Number.isInteger(imageSize) || imageSize < config.patch) {
     throw new OptionError(
       `An image size of ${imageSize} px holds no patch of ${config.patch} px.`,

@@ -21,52 +21,45 @@ interface Dimensions {
 const VOCAB = 49408;
 const CONTEXT = 77;
 
-/** prefix: names of the reference's own cases carry their case's name. */
+const VIT_L14: Dimensions = {
+  prefix: '',
+  pretrainGrid: 24,
+  patch: 14,
+  width: 1024,
+  layers: 24,
+  embed: 768,
+  textWidth: 768,
+  textLayers: 12,
+};
+const VIT_B16: Dimensions = {
+  ...VIT_L14,
+  pretrainGrid: 14,
+  patch: 16,
+  width: 768,
+  layers: 12,
+  embed: 512,
+  textWidth: 512,
+};
+
+/** The reference's own small cases carry their name as a prefix; published sizes have none. */
 const MODELS: Readonly<Record<string, Dimensions>> = {
-  vitl14: {
-    prefix: '',
-    pretrainGrid: 24,
-    patch: 14,
-    width: 1024,
-    layers: 24,
-    embed: 768,
-    textWidth: 768,
-    textLayers: 12,
-  },
-  'vitl14-224': {
-    prefix: '',
+  vitl14: VIT_L14,
+  'vitl14-224': { ...VIT_L14, pretrainGrid: 16 },
+  vitb16: VIT_B16,
+  vitb32: { ...VIT_B16, pretrainGrid: 7, patch: 32 },
+  vith14: {
+    ...VIT_L14,
     pretrainGrid: 16,
-    patch: 14,
-    width: 1024,
-    layers: 24,
-    embed: 768,
-    textWidth: 768,
-    textLayers: 12,
-  },
-  vitb16: {
-    prefix: '',
-    pretrainGrid: 14,
-    patch: 16,
-    width: 768,
-    layers: 12,
-    embed: 512,
-    textWidth: 512,
-    textLayers: 12,
-  },
-  vitb32: {
-    prefix: '',
-    pretrainGrid: 7,
-    patch: 32,
-    width: 768,
-    layers: 12,
-    embed: 512,
-    textWidth: 512,
-    textLayers: 12,
+    width: 1280,
+    layers: 32,
+    embed: 1024,
+    textWidth: 1024,
+    textLayers: 24,
   },
   tiny: {
+    ...VIT_L14,
     prefix: 'tiny.',
     pretrainGrid: 8,
-    patch: 14,
     width: 128,
     layers: 4,
     embed: 96,
@@ -74,9 +67,9 @@ const MODELS: Readonly<Record<string, Dimensions>> = {
     textLayers: 2,
   },
   hidden: {
+    ...VIT_L14,
     prefix: 'hidden.',
     pretrainGrid: 9,
-    patch: 14,
     width: 192,
     layers: 8,
     embed: 80,
@@ -150,7 +143,12 @@ function syntheticSource(
     async read(name, start = 0, end?: number) {
       const info = tensors.get(name);
       if (!info) throw new BadFileError(label, `there is no tensor ${name}`);
-      const values = generate(fullName(name), info.shape, start, end ?? elementCount(info.shape));
+      const count = elementCount(info.shape);
+      const stop = end ?? count;
+      if (!(start >= 0 && start <= stop && stop <= count)) {
+        throw new BadFileError(label, `${name} has ${count} values, not ${start} to ${stop}`);
+      }
+      const values = generate(fullName(name), info.shape, start, stop);
       return info.dtype === 'F16' ? decodeF16(encodeF16(values), values) : values;
     },
     async close() {},

@@ -38,7 +38,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var chunk = 0u; chunk < keys; chunk += 8u) {
     var score: array<f32, 8>;
     var next = peak;
-    // @unroll
     for (var i = 0u; i < 8u; i++) {
       let k = first + min(chunk + i, TOKENS - 1u) * 3u * width + width;
       var s = 0.0f;
@@ -56,7 +55,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var c = 0u; c < QUADS; c++) {
       sum[c] *= shrink;
     }
-    // @unroll
     for (var i = 0u; i < 8u; i++) {
       let v = first + min(chunk + i, TOKENS - 1u) * 3u * width + 2u * width;
       let weight = select(0.0f, exp(score[i] - peak), chunk + i < limit);

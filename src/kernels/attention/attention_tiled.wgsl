@@ -46,9 +46,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     var score: array<f32, KEYS>;
     var next = peak;
-    // @unroll
     for (var i = 0u; i < KEYS; i++) {
       var s = 0.0f;
+      // @unroll
       for (var c = 0u; c < QUADS; c++) {
         s += dot(q[c], k_slice[i * QUADS + c]);
       }
@@ -58,13 +58,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let shrink = exp(peak - next);
     peak = next;
     total *= shrink;
+    // @unroll
     for (var c = 0u; c < QUADS; c++) {
       sum[c] *= shrink;
     }
-    // @unroll
     for (var i = 0u; i < KEYS; i++) {
       let weight = select(0.0f, exp(score[i] - peak), slice + i < limit);
       total += weight;
+      // @unroll
       for (var c = 0u; c < QUADS; c++) {
         sum[c] += weight * v_slice[i * QUADS + c];
       }
@@ -72,6 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   if (query < TOKENS) {
     let out = (group.z * TOKENS + query) * width + group.y * QUADS;
+    // @unroll
     for (var c = 0u; c < QUADS; c++) {
       y[out + c] = vec4<T>(sum[c] / total);
     }

@@ -1,0 +1,170 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { listImages } from '../../data/node/list-images';
+import { MlaLp } from '../../library/node';
+import type { Detection } from '../../model/detector';
+import { type PromptSet, parsePrompts } from '../../model/prompts';
+import { type ColormapName, colormapNames, defaultColormap } from '../../report';
+import { OptionError } from '../../runtime/errors';
+import { MapWriter } from '../map-writer';
+import { fraction, positiveInteger } from '../options';
+import { progressBar } from '../progress';
+import { ResultWriter } from '../result-writer';
+import { openSession } from '../session';
+import { version } from '../version';
+
+export interface DetectFlags {
+  weights: string;
+  method?: 'mla-lp' | 'clip';
+  checkpoint?: string;
+  preset: 'authors' | 'paper';
+  imageSize: number;
+  precision: string;
+  batch?: number;
+  prompts?: string;
+  object?: string;
+  heads?: number;
+  textHeads?: number;
+  out?: string;
+  json?: boolean;
+  maps?: string;
+  colormap: ColormapName;
+  opacity: number;
+  range: 'full' | 'auto';
+  quiet?: boolean;
+}
+
+export const DEFAULT_OUT = 'mla-lp-results';
+
+export function registerDetect(program: Command): void {
+  program
+    .command('detect')
+    .description('score images and draw heatmaps of what looks abnormal')
+    .argument('<images...>', 'image files, folders or glob patterns')
+    .requiredOption('--weights <file>', 'CLIP weights: a file, a folder, a pulled name, or synthetic:<model>')
+    .option('--checkpoint <file>', "trained adapters and prompts: ours, MVFA's or MLA-LP's .pth")
+    .addOption(
+      new Option('--method <name>', 'mla-lp (needs a checkpoint) or clip (needs no training)').choices([
+        'mla-lp',
+        'clip',
+      ]),
+    )
+    .addOption(
+      new Option('--preset <name>', "authors: the released code; paper: the paper's equations")
+        .choices(['authors', 'paper'])
+        .default('authors'),
+    )
+    .option('--image-size <px>', 'side the model runs at', positiveInteger, 240)
+    .addOption(
+      new Option('--precision <type>', 'storage on the device').choices(['f32', 'f16']).default('f32'),
+    )
+    .option('--batch <n>', 'images per run (default: 1 on software adapters, else 8)', positiveInteger)
+    .option('--prompts <file>', 'normal and abnormal sentences for method clip, JSON or text')
+    .option('--object <name>', "what MVFA's fixed sentences call the object (default: medical image)")
+    .option('--heads <n>', "image tower's attention heads, where width / 64 is wrong", positiveInteger)
+    .option('--text-heads <n>', "text tower's attention heads", positiveInteger)
+    .option('--out <dir>', `folder for heatmaps and report.html (default: ${DEFAULT_OUT}, none with --json)`)
+    .option('--json', 'one JSON object a line on standard output: file, score, levels')
+    .option('--maps <file>', 'also write every map [S, S] f32 to this safetensors file, named by image')
+    .addOption(
+      new Option('--colormap <name>', 'colours of heatmaps')
+        .choices([...colormapNames])
+        .default(defaultColormap),
+    )
+    .option('--opacity <0..1>', 'of the heatmap over the image', fraction, 0.5)
+    .addOption(
+      new Option(
+        '--range <kind>',
+        "colour range: full (0 to the number of stages) or auto (each image's own extremes)",
+      )
+        .choices(['full', 'auto'])
+        .default('full'),
+    )
+    .option('--quiet', 'no progress')
+    .action(async (images: string[], flags: DetectFlags) => {
+      const files = await listImages(images);
+      const { failed } = await detectFiles(files, flags);
+      if (failed > 0) process.exitCode = 1;
+    });
+}
+
+/**
+ * Runs detection over files as the flags say. @param onDetection called for each image that could be read, in order.
+ * @returns how many failed, and the report's path if one was written.
+ */
+export async function detectFiles(
+  files: readonly string[],
+  flags: DetectFlags,
+  onDetection?: (file: string, detection: Detection) => void,
+): Promise<{ failed: number; report?: string }> {
+  const quiet = flags.quiet === true;
+  const prompts = flags.prompts === undefined ? undefined : await readPrompts(flags.prompts);
+  const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
+  const session = await openSession({ ...flags, quiet });
+  const writer = out === undefined ? undefined : new ResultWriter({ ...flags, out }, files);
+  const maps = flags.maps === undefined ? undefined : await MapWriter.open(flags.maps);
+  const interrupt = new AbortController();
+  const stop = () => interrupt.abort();
+  process.once('SIGINT', stop);
+  try {
+    const { weights: _weights, prompts: _prompts, ...rest } = flags;
+    const model = await MlaLp.load(session.clip, { ...rest, ...(prompts && { prompts }) });
+    if (!quiet && model.method === 'clip' && flags.method === undefined) {
+      console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
+    }
+    const bar = progressBar({ label: 'detect', total: files.length, unit: 'images', quiet });
+    let failed = 0;
+    for await (const outcome of model.detectEach(files, interrupt.signal)) {
+      const file = files[outcome.index]!;
+      if ('error' in outcome) {
+        failed++;
+        writer?.addFailure(file, outcome.error.message);
+        console.error(`mla-lp: ${outcome.error.message}`);
+      } else {
+        const { score, levels, map, size } = outcome.detection;
+        if (flags.json) console.log(JSON.stringify({ file, score, levels }));
+        await writer?.add(file, outcome.image, outcome.detection);
+        await maps?.add(file, map, size);
+        onDetection?.(file, outcome.detection);
+      }
+      bar.update(outcome.index + 1);
+    }
+    bar.finish();
+    await maps?.finish();
+    const report = await writer?.finish({
+      title: 'Abnormality detection',
+      adapter: session.gpu.name,
+      weights: flags.weights,
+      method: describeMethod(model.method, flags),
+      version,
+      details: {
+        'Image size': `${flags.imageSize} px`,
+        Precision: flags.precision,
+        'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
+      },
+    });
+    if (report && !quiet) console.error(`Report: ${report}`);
+    await model.destroy();
+    return { failed, ...(report && { report }) };
+  } catch (error) {
+    await maps?.abandon();
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', stop);
+    await session.close();
+  }
+}
+
+function describeMethod(method: string, flags: DetectFlags): string {
+  const parts = [method, `preset ${flags.preset}`];
+  if (flags.checkpoint) parts.push(`checkpoint ${flags.checkpoint}`);
+  if (flags.prompts) parts.push(`prompts ${flags.prompts}`);
+  return parts.join(', ');
+}
+
+async function readPrompts(path: string): Promise<PromptSet> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new OptionError(`${path}: the prompts cannot be read (${cause.code}).`, 'Check the path.');
+  });
+  return parsePrompts(text, path);
+}
