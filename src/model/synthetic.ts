@@ -145,7 +145,8 @@ function syntheticSource(
       if (!info) throw new BadFileError(label, `there is no tensor ${name}`);
       const count = elementCount(info.shape);
       const stop = end ?? count;
-      if (!(start >= 0 && start <= stop && stop <= count)) {
+      const whole = Number.isInteger(start) && Number.isInteger(stop);
+      if (!(whole && start >= 0 && start <= stop && stop <= count)) {
         throw new BadFileError(label, `${name} has ${count} values, not ${start} to ${stop}`);
       }
       const values = generate(fullName(name), info.shape, start, stop);

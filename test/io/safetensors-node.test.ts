@@ -79,12 +79,18 @@ test('names are found in the cache: as a file, as a folder', async () => {
 
 test('what ships is found by its name', async () => {
   const shipped = packagedWeightsFolder()!;
-  expect(readdirSync(shipped)).toContain('clip-bpe-merges.txt.gz');
-  expect(await resolveWeights('clip-bpe-merges.LICENSE')).toBe(join(shipped, 'clip-bpe-merges.LICENSE'));
+  expect(await resolveWeights('phantom-clip')).toBe(join(shipped, 'phantom-clip.safetensors'));
+});
+
+test('known weights: told how to pull them, found once they are pulled, also under OpenAI’s spelling', async () => {
+  await expect(resolveWeights('ViT-L/14@336px')).rejects.toThrow(/mla-lp weights pull ViT-L-14-336px/);
+  put('cache/ViT-L-14-336px.pt');
+  for (const name of ['ViT-L/14@336px', 'vit-l-14-336px'])
+    expect(await resolveWeights(name)).toBe(join(folder, 'cache', 'ViT-L-14-336px.pt'));
 });
 
 test.each([
-  ['no-such-clip', /no known weights called no-such-clip.*weights pull/],
+  ['no-such-clip', /no known weights called no-such-clip.*phantom-clip.*weights pull/],
   ['', /no file or folder ""/],
   ['a\0b', /no file or folder/],
   ['../cache/../nothing', /no file or folder/],

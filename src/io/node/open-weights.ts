@@ -6,6 +6,7 @@ import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type HeadCounts, headsFromJson } from '../../model/clip-config';
 import { OptionError } from '../../runtime/errors';
+import { findWeights, KNOWN_WEIGHTS, type WeightsEntry } from '../manifest';
 
 const PULL = '`mla-lp weights pull` fetches known weights; synthetic:vitl14 and the like need no file.';
 
@@ -21,7 +22,7 @@ const USUAL_NAMES = [
 const SINGLE = [/\.safetensors$/, /\.pth?$/];
 /** Names that a generic config.json speaks about. */
 const HUB_NAME = /^(open_clip_)?(pytorch_)?model\b/;
-/** A name of the manifest: it never leaves the folders that are searched. */
+/** A name of a file in the cache: it never leaves the folders that are searched. */
 const KNOWN_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]*$/;
 const EXTENSIONS = ['.safetensors', '.pt', '.pth', '.bin', ''];
 const MAX_SIDECAR = 2 ** 20;
@@ -82,43 +83,21 @@ async function inFolder(folder: string): Promise<string | undefined> {
   return undefined;
 }
 
-interface ManifestEntry {
-  readonly name: string;
-  readonly file?: string;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-/** Names, and the files they are stored as, of whatever shape the manifest has: a list, or objects by name. */
-function manifestEntries(json: unknown): ManifestEntry[] {
-  const list = isRecord(json) ? (json.weights ?? json.models ?? json) : json;
-  if (!isRecord(list)) return [];
-  return Object.entries(list).flatMap(([key, value]) => {
-    if (!isRecord(value)) return [];
-    const name = typeof value.name === 'string' ? value.name : key;
-    return [{ name, ...(typeof value.file === 'string' && { file: basename(value.file) }) }];
-  });
-}
-
-async function readManifest(folder: string): Promise<ManifestEntry[]> {
+function knownEntry(name: string): WeightsEntry | undefined {
   try {
-    return manifestEntries(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')));
+    return findWeights(name);
   } catch {
-    // Without a manifest, names are still found by their files.
-    return [];
+    return undefined;
   }
 }
 
 async function byName(name: string): Promise<string> {
+  const entry = knownEntry(name);
   const shipped = packagedWeightsFolder();
-  const known = shipped ? await readManifest(shipped) : [];
   const cache = weightsCacheFolder();
-  const folders = [...(shipped ? [shipped] : []), cache, join(cache, 'weights')];
-  const file = known.find((entry) => entry.name === name)?.file;
-  const candidates = [...(file ? [file] : []), ...EXTENSIONS.map((extension) => name + extension)];
-  for (const folder of folders) {
+  // What lies in the cache without being known is found by its name too.
+  const candidates = entry ? [entry.file] : EXTENSIONS.map((extension) => name + extension);
+  for (const folder of shipped ? [shipped, cache] : [cache]) {
     for (const candidate of candidates) {
       const path = join(folder, candidate);
       const kind = await kindOf(path);
@@ -127,14 +106,13 @@ async function byName(name: string): Promise<string> {
       if (inside) return inside;
     }
   }
-  if (known.some((entry) => entry.name === name)) {
-    const remedy = `Fetch it: mla-lp weights pull ${name}`;
-    throw new OptionError(`${name} is known, but is not in ${cache}.`, remedy);
+  if (entry) {
+    const remedy = entry.url ? `Fetch it: mla-lp weights pull ${entry.name}` : 'Install the package again.';
+    throw new OptionError(`${entry.name} is known, but neither in the package nor in ${cache}.`, remedy);
   }
-  const names = known.map((entry) => entry.name).join(', ');
   throw new OptionError(
     `There is no file, no folder and no known weights called ${name}.`,
-    `${names ? `Known are ${names}. ` : ''}${PULL}`,
+    `Known are ${KNOWN_WEIGHTS.map((known) => known.name).join(', ')}. ${PULL}`,
   );
 }
 
@@ -155,7 +133,7 @@ export async function resolveWeights(text: string): Promise<string> {
     const looked = [...USUAL_NAMES, 'one *.safetensors', 'one *.pt'].join(', ');
     throw new OptionError(`The folder ${text} holds no weights; looked for ${looked}.`, PULL);
   }
-  if (KNOWN_NAME.test(text)) return byName(text);
+  if (knownEntry(text) || KNOWN_NAME.test(text)) return byName(text);
   throw new OptionError(`There is no file or folder ${text || '""'}.`, `Check the path. ${PULL}`);
 }
 
