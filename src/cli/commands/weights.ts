@@ -1,0 +1,277 @@
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { openCheckpoint, unwrappedName } from '../../io/checkpoint';
+import { asClipWeights, extraTensors } from '../../io/clip-names';
+import { findWeights, KNOWN_WEIGHTS } from '../../io/manifest';
+import { fileBytes } from '../../io/node/file-bytes';
+import { pulledPath, pullWeights, weightsCache } from '../../io/node/pull';
+import { dtypeSize } from '../../io/numbers';
+import { openWeights } from '../../io/open-weights';
+import { openZip } from '../../io/zip';
+import { type ClipConfig, readClipConfig } from '../../model/clip-config';
+import { elementCount, type StoredDtype, type TensorSource } from '../../model/tensor-source';
+import { MlaLpError } from '../../runtime/errors';
+import { formatBytes, progressBar } from '../progress';
+
+const DEFAULT_WEIGHTS = 'ViT-L-14-336px';
+
+/** `mla-lp weights pull | list | inspect`. */
+export function registerWeights(program: Command): void {
+  const weights = program.command('weights').description('fetch CLIP weights, and look into weights files');
+  weights
+    .command('pull')
+    .argument('[name]', 'which weights (see weights list)', DEFAULT_WEIGHTS)
+    .description('download known weights, resume what was cut off, verify the SHA-256')
+    .option('--mirror <url>', 'folder to fetch the file from (or MLA_LP_MIRROR)')
+    .option('--to <dir>', 'where to put it (default: the cache, or MLA_LP_CACHE)')
+    .option('--quiet', 'no progress')
+    .action(pull);
+  weights
+    .command('list')
+    .description('list known weights and which of them are here')
+    .option('--json', 'print one JSON object a line')
+    .action(list);
+  weights
+    .command('inspect')
+    .argument('<file>', 'weights or a checkpoint: safetensors, an index of shards, .pt, .pth')
+    .description('show what a weights file holds')
+    .option('--json', 'print one JSON object')
+    .action(async (file: string, { json }: { json?: boolean }) => {
+      const report = await inspectWeights(file);
+      console.log(json ? JSON.stringify(report, null, 2) : describeWeights(report));
+    });
+}
+
+async function pull(name: string, options: { mirror?: string; to?: string; quiet?: boolean }): Promise<void> {
+  const entry = findWeights(name);
+  const bar = progressBar({
+    label: entry.file,
+    total: entry.bytes ?? 0,
+    unit: 'bytes',
+    quiet: options.quiet === true,
+  });
+  const interrupt = new AbortController();
+  const stop = () => interrupt.abort();
+  process.once('SIGINT', stop);
+  let moved = false;
+  try {
+    const path = await pullWeights(entry, {
+      mirror: options.mirror,
+      to: options.to,
+      signal: interrupt.signal,
+      onProgress({ done, total }) {
+        moved = true;
+        bar.update(done, total);
+      },
+    });
+    if (moved) bar.finish();
+    console.log(path);
+  } catch (error) {
+    if (moved) bar.finish();
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', stop);
+  }
+}
+
+async function list({ json }: { json?: boolean }): Promise<void> {
+  const rows = await Promise.all(
+    KNOWN_WEIGHTS.map(async (entry) => ({ ...entry, path: (await pulledPath(entry)) ?? null })),
+  );
+  if (json) {
+    for (const row of rows) console.log(JSON.stringify(row));
+    return;
+  }
+  const where = (row: (typeof rows)[number]) => row.path ?? (row.url ? 'not pulled' : 'ships');
+  const table = [['name', 'licence', 'source', 'where']];
+  for (const row of rows) table.push([row.name, row.licence, row.source, where(row)]);
+  console.log([...columns(table), '', `cache: ${weightsCache()}`].join('\n'));
+}
+
+/** What `weights inspect --json` prints. */
+export interface WeightsReport {
+  readonly file: string;
+  readonly format: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly kind: 'clip' | 'checkpoint' | 'unknown';
+  readonly clip?: ClipConfig;
+  readonly checkpoint?: CheckpointSummary;
+  /** Why it cannot be used as what it seems to be: missing tensors, wrong shapes. */
+  readonly problem?: string;
+  /** Names that its kind does not need. */
+  readonly extra: readonly string[];
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly bytesF32: number;
+  readonly bytesF16: number;
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly dtype: StoredDtype;
+    readonly shape: readonly number[];
+    readonly bytes: number;
+  }[];
+}
+
+export interface CheckpointSummary {
+  readonly stages: number;
+  /** Of the image tower and of the joint embedding. */
+  readonly width: number;
+  readonly embed: number;
+  readonly hasPrompts: boolean;
+  /** Context vectors of a prompt and their width, where there are prompts. */
+  readonly promptVectors?: number;
+  readonly textWidth?: number;
+}
+
+/** Opens a weights file, reads its names and shapes, and says what it is. @throws BadFileError when it cannot be opened. */
+export async function inspectWeights(file: string): Promise<WeightsReport> {
+  const format = await formatOf(file);
+  const source = await openWeights(await fileBytes(file), (name) => fileBytes(join(dirname(file), name)));
+  try {
+    const tensors = [...source.tensors.values()].map(({ name, dtype, shape }) => {
+      return { name, dtype, shape, bytes: elementCount(shape) * dtypeSize(dtype) };
+    });
+    const parameters = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    return {
+      file,
+      format,
+      metadata: Object.fromEntries(source.metadata),
+      ...identify(source),
+      parameters,
+      bytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+      bytesF32: 4 * parameters,
+      bytesF16: 2 * parameters,
+      tensors,
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+async function formatOf(file: string): Promise<string> {
+  const bytes = await fileBytes(file);
+  try {
+    const start = new TextDecoder('latin1').decode(await bytes.read(0, Math.min(16, bytes.size)));
+    if (start.startsWith('PK')) {
+      const names = [...(await openZip(bytes)).entries.keys()];
+      return names.some((name) => name.endsWith('/constants.pkl')) ? 'TorchScript' : 'torch.save';
+    }
+    return start[8] === '{' ? 'safetensors' : 'index of shards';
+  } finally {
+    await bytes.close();
+  }
+}
+
+const ADAPTERS = /^(seg|det)_adapters\.|^prompt_learner\./;
+
+function identify(
+  source: TensorSource,
+): Pick<WeightsReport, 'kind' | 'clip' | 'checkpoint' | 'problem' | 'extra'> {
+  const names = [...source.tensors.keys()];
+  const adapters = names.filter((name) => ADAPTERS.test(unwrappedName(name)));
+  const isCheckpoint = adapters.length > 0;
+  const extra = isCheckpoint
+    ? names.filter((name) => !ADAPTERS.test(unwrappedName(name)))
+    : extraTensors(source);
+  try {
+    if (isCheckpoint) return { kind: 'checkpoint', checkpoint: summarise(source), extra };
+    if (extra.length === names.length) return { kind: 'unknown', extra };
+    return { kind: 'clip', clip: readClipConfig(asClipWeights(source)), extra };
+  } catch (error) {
+    if (!(error instanceof MlaLpError)) throw error;
+    return { kind: isCheckpoint ? 'checkpoint' : 'clip', problem: error.fact, extra };
+  }
+}
+
+/** Sizes from the adapters themselves: which CLIP they are for is not known here. @throws BadFileError */
+function summarise(source: TensorSource): CheckpointSummary {
+  const shapes = new Map([...source.tensors.values()].map(({ name, shape }) => [unwrappedName(name), shape]));
+  const [embed = 0, width = 0] = shapes.get('seg_adapters.0.fc1.0.weight') ?? [];
+  const [, vectors, textWidth] = shapes.get('prompt_learner.ctx.normal_end') ?? [];
+  const stages = new Set([...shapes.keys()].map((name) => /^seg_adapters\.(\d+)\./.exec(name)?.[1]));
+  stages.delete(undefined);
+  const { stages: found, hasPrompts } = openCheckpoint(source, {
+    layers: stages.size || 1,
+    width,
+    embed,
+    textWidth: textWidth ?? 0,
+    context: (vectors ?? 0) + 2,
+  });
+  return {
+    stages: found,
+    width,
+    embed,
+    hasPrompts,
+    ...(hasPrompts && { promptVectors: vectors!, textWidth: textWidth! }),
+  };
+}
+
+/** The report for people. */
+export function describeWeights(report: WeightsReport): string {
+  const { clip, checkpoint, extra, tensors } = report;
+  const rows: string[][] = [
+    ['file', shown(report.file)],
+    ['format', report.format],
+    ['holds', HOLDS[report.kind]],
+  ];
+  if (clip) {
+    const { pretrainGrid, patch } = clip;
+    const blocks = (layers: number, heads: number, width: number, mlp: number) =>
+      `${layers} blocks, width ${width}, ${heads} heads, MLP ${mlp}`;
+    rows.push(
+      ['image tower', blocks(clip.layers, clip.heads, clip.width, clip.mlp)],
+      [
+        '',
+        `patches of ${patch} px, trained at ${pretrainGrid * patch} px (${pretrainGrid} x ${pretrainGrid})`,
+      ],
+      ['text tower', blocks(clip.textLayers, clip.textHeads, clip.textWidth, clip.textMlp)],
+      ['', `${clip.context} positions, ${clip.vocab} tokens`],
+      ['embedding', String(clip.embed)],
+    );
+  }
+  if (checkpoint) {
+    const { stages, width, embed, promptVectors, textWidth } = checkpoint;
+    rows.push(
+      ['adapters', `${stages} stages, width ${width}, embedding ${embed}`],
+      ['prompts', checkpoint.hasPrompts ? `${promptVectors} vectors of ${textWidth}` : 'none (as MVFA)'],
+    );
+  }
+  if (report.problem) rows.push(['NOT USABLE', shown(report.problem)]);
+  rows.push([
+    'size',
+    `${tensors.length} tensors, ${report.parameters} parameters, ${formatBytes(report.bytes)} stored, ` +
+      `${formatBytes(report.bytesF32)} in f32, ${formatBytes(report.bytesF16)} in f16`,
+  ]);
+  for (const [key, value] of Object.entries(report.metadata)) rows.push([shown(key), shown(value)]);
+  if (extra.length > 0) rows.push(['not needed', extra.map(shown).join(', ')]);
+  const table = [['tensor', 'dtype', 'shape', 'bytes']];
+  for (const { name, dtype, shape, bytes } of tensors)
+    table.push([shown(name), dtype, `[${shape.join(', ')}]`, String(bytes)]);
+  return [...columns(rows), '', ...columns(table)].join('\n');
+}
+
+const HOLDS = {
+  clip: 'a CLIP',
+  checkpoint: 'adapters (a checkpoint)',
+  unknown: 'nothing that is known here',
+} as const;
+
+/** Text from a file, cut, without what could steer a terminal. */
+function shown(text: string): string {
+  const cut = text.length > 200 ? `${text.slice(0, 200)}...` : text;
+  return cut.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
+/** Rows with their columns aligned; the last one is as long as it is. */
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows.reduce<number[]>(
+    (max, row) => row.map((cell, i) => Math.max(max[i] ?? 0, cell.length)),
+    [],
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
