@@ -47,7 +47,9 @@ function invalidUtf8At(bytes: Uint8Array): number {
 
 class Scanner {
   #at = 0;
-  readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  /** The whole header, where a byte is a character: slices of it cost far less than decoding each string. */
+  #ascii: string | undefined;
 
   constructor(
     private readonly file: string,
@@ -83,7 +85,8 @@ class Scanner {
     const [first, second, third] = this.bytes;
     if (first === 0xef && second === 0xbb && third === 0xbf) this.fail('begins with a byte order mark');
     try {
-      this.#text.decode(this.bytes);
+      const text = this.#utf8.decode(this.bytes);
+      if (text.length === this.bytes.length) this.#ascii = text;
     } catch {
       this.fail('is not UTF-8', invalidUtf8At(this.bytes));
     }
@@ -137,7 +140,8 @@ class Scanner {
       }
       this.#at++;
     }
-    const raw = this.#text.decode(this.bytes.subarray(begin, this.#at++));
+    const end = this.#at++;
+    const raw = this.#ascii?.slice(begin, end) ?? this.#utf8.decode(this.bytes.subarray(begin, end));
     return escaped ? this.#unescape(raw, begin) : raw;
   }
 
