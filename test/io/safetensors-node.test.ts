@@ -15,12 +15,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { fileBytes } from '../../src/io/node/file-bytes';
-import {
-  packagedWeightsFolder,
-  resolveWeights,
-  sidecarHeads,
-  weightsCacheFolder,
-} from '../../src/io/node/open-weights';
+import { packagedWeightsFolder, resolveWeights, sidecarHeads } from '../../src/io/node/open-weights';
 import { writeFileAtomic } from '../../src/io/node/write-file';
 import { openSafetensors } from '../../src/io/safetensors';
 import { safetensorsChunks } from '../../src/io/write-safetensors';
@@ -99,13 +94,6 @@ test.each([
 ])('refused: %j', async (text, message) => {
   await expect(resolveWeights(text)).rejects.toThrow(OptionError);
   await expect(resolveWeights(text)).rejects.toThrow(message);
-});
-
-test('the cache folder: the variable, else the platform’s', () => {
-  expect(weightsCacheFolder({ MLA_LP_CACHE: '/c' })).toBe('/c');
-  if (process.platform !== 'linux') return;
-  expect(weightsCacheFolder({ XDG_CACHE_HOME: '/x' })).toBe('/x/mla-lp/weights');
-  expect(weightsCacheFolder({ XDG_CACHE_HOME: 'relative' })).toMatch(/\.cache\/mla-lp\/weights$/);
 });
 
 test('head counts come from the JSON beside the weights, if it speaks about them', async () => {

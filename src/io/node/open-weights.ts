@@ -1,12 +1,12 @@
 /** What a user types for --weights, and what lies beside weights. */
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { basename, dirname, isAbsolute, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type HeadCounts, headsFromJson } from '../../model/clip-config';
 import { OptionError } from '../../runtime/errors';
 import { findWeights, KNOWN_WEIGHTS, type WeightsEntry } from '../manifest';
+import { weightsCache } from './pull';
 
 const PULL = '`mla-lp weights pull` fetches known weights; synthetic:vitl14 and the like need no file.';
 
@@ -36,18 +36,6 @@ export function packagedWeightsFolder(): string | undefined {
     folder = parent;
   }
   return join(folder, 'weights');
-}
-
-function platformCache(env: NodeJS.ProcessEnv): string {
-  if (process.platform === 'win32') return env.LOCALAPPDATA || join(homedir(), 'AppData', 'Local');
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
-  const xdg = env.XDG_CACHE_HOME;
-  return xdg && isAbsolute(xdg) ? xdg : join(homedir(), '.cache');
-}
-
-/** Where pulled weights lie: `MLA_LP_CACHE`, else `mla-lp/weights` in the platform's cache folder. */
-export function weightsCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return env.MLA_LP_CACHE || join(platformCache(env), 'mla-lp', 'weights');
 }
 
 async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
@@ -94,7 +82,7 @@ function knownEntry(name: string): WeightsEntry | undefined {
 async function byName(name: string): Promise<string> {
   const entry = knownEntry(name);
   const shipped = packagedWeightsFolder();
-  const cache = weightsCacheFolder();
+  const cache = weightsCache();
   // What lies in the cache without being known is found by its name too.
   const candidates = entry ? [entry.file] : EXTENSIONS.map((extension) => name + extension);
   for (const folder of shipped ? [shipped, cache] : [cache]) {
