@@ -23,8 +23,8 @@ import { openZip, type ZipArchive, type ZipEntry } from './zip';
 const MAX_PICKLE = 32 * 2 ** 20;
 const MAX_RANK = 16;
 const MAX_DEPTH = 64;
-const MAX_VISITS = 2_000_000;
-const MAX_TENSORS = 100_000;
+const MAX_VISITS = 500_000;
+const MAX_TENSORS = 50_000;
 const MAX_NAME = 1024;
 /** A repeated (stride 0) tensor may be larger than its storage, but not without end. */
 const MAX_REPEATED = 2 ** 24;

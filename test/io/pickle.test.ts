@@ -146,7 +146,7 @@ describe('pickles that attack', () => {
     ],
     ['no mark', pickle(ops('t')), /misses a mark/],
     ['SETITEMS without a mark', pickle(ops('}', 'u')), /misses a mark/],
-    ['a pop through a mark', pickle(ops(int(1), '(', '0')), /empty stack/],
+    ['a pop through a mark', pickle(ops(int(1), int(2), '(', '0', 't')), /empty stack/],
     ['an empty stack', pickle(), /empty stack/],
     ['a memo that is not set', pickle(ops('h', 9)), /memo 9/],
     ['a key without a value', pickle(ops('}', '(', text('a'), 'u')), /without a value/],
