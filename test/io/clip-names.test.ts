@@ -150,13 +150,19 @@ test('every tensor but logit_scale is needed, and named when it is missing', () 
 
 test('every tensor’s shape is checked', () => {
   for (const { name, shape } of stored.tensors.values()) {
-    // These sizes are free: positions, vocabulary, side of a patch are theirs alone.
     if (shape.length === 0) continue;
     expect(refusal(reshaped(name, [...shape, 1])).message, name).toContain('wrongly shaped');
     expect(refusal(reshaped(name, [...shape.slice(0, -1), shape.at(-1)! + 1])).message, name).toContain(
       'wrongly shaped',
     );
   }
+});
+
+test('in_proj must have three times the width, not only one size throughout', () => {
+  const wide = changed(stored, ({ name, shape }) =>
+    name.includes('in_proj') ? { shape: shape.with(0, (shape[0]! / 3) * 4) } : {},
+  );
+  expect(refusal(wide).message).toContain('in_proj_weight [512,128] instead of [384, 128]');
 });
 
 test('many missing: five names and the count', () => {

@@ -126,6 +126,11 @@ test('names of Object.prototype are ordinary', async () => {
   await expect(source.read('toString')).rejects.toThrow(BadFileError);
 });
 
+test('a byte order mark in a name is a part of it', async () => {
+  const source = await open(file(`{"\ufeffa":${entry('[0,4]')},"a":${entry('[4,8]')}}`, 8));
+  expect([...source.tensors.keys()]).toEqual(['\ufeffa', 'a']);
+});
+
 test('a name cannot steer the terminal', async () => {
   const error = await refusal(file(`{"\\u001b[2J\u009b\u202e":${entry('[0,8]')}}`, 8));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
