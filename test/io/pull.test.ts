@@ -167,6 +167,7 @@ describe('cut connections', () => {
       JSON.stringify({ url: `${mirror}test.pt`, etag: '"one"' }),
     );
     expectWhole(await pull());
+    expect(host.asked).toEqual([`bytes=${content.length}-`]);
   });
 
   it('drop a part that is longer than the file', async () => {
