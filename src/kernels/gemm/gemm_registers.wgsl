@@ -79,10 +79,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     }
   }
-  // @unroll
   for (var m = 0u; m < TM; m++) {
     if (row + m < M) {
-      // @unroll
       for (var n = 0u; n < TN; n++) {
         if (col + n < N) {
           y[(row + m) * N + col + n] = epilogue(sum[m * TN + n], row + m, col + n);
