@@ -10,6 +10,7 @@ import {
   mismatchOf,
   referenceOf,
   runCase,
+  sameBits,
   skipReason,
 } from './run-case';
 
