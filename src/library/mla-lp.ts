@@ -9,8 +9,10 @@ import { presetNamed } from '../model/presets';
 import { fixedPrompts, learnablePromptTokens, type PromptSet, promptTokens } from '../model/prompts';
 import { syntheticCheckpoint } from '../model/synthetic';
 import type { TensorSource } from '../model/tensor-source';
+import { loadWeights } from '../model/weight-loader';
 import { BufferStore } from '../runtime/buffer-store';
 import { AbortedError, MlaLpError, OptionError } from '../runtime/errors';
+import { Graph } from '../runtime/graph';
 import { openTensors, type WeightsInput } from './load-clip';
 import { type ImageInput, platform } from './platform';
 
@@ -208,13 +210,13 @@ async function learnedColumns(
 ): Promise<Float32Array<ArrayBuffer>> {
   const contexts = new BufferStore(clip.gpu);
   try {
-    const names = ['normal', 'abnormal'].map((kind) => `prompt_learner.ctx.${kind}_end`);
-    const shapes = names.map((name) => checkpoint.tensors.get(name)!.shape);
-    for (const [i, name] of names.entries()) {
-      await contexts.create(name, { dtype: 'f32', shape: shapes[i]! });
-      await contexts.write(name, await checkpoint.read(name));
-    }
-    const vectors = shapes[0]![1]!;
+    const wanted = new Graph();
+    const [normal] = ['normal', 'abnormal'].map((kind) => {
+      const name = `prompt_learner.ctx.${kind}_end`;
+      return wanted.weight(name, 'f32', checkpoint.tensors.get(name)!.shape);
+    });
+    await loadWeights(wanted, contexts, [checkpoint]);
+    const vectors = normal!.shape[1]!;
     const tokens = await learnablePromptTokens(vectors);
     return await clip.promptColumns(tokens, contexts, vectors, { activation, causal });
   } finally {
