@@ -1,0 +1,136 @@
+/** Detection in a page: weights and images from file inputs, scores and heatmaps on canvases. No framework, no network. */
+import { loadClip, MlaLp, openDevice, parsePrompts } from '../../dist/browser.js';
+
+const element = (id) => document.getElementById(id);
+const status = element('status');
+const results = element('results');
+
+let gpu;
+let clip;
+let model;
+let modelKey;
+
+element('settings').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const button = event.submitter;
+  button.disabled = true;
+  results.replaceChildren();
+  try {
+    await detect([...element('images').files]);
+  } catch (error) {
+    // Every error of the library says what happened and what to do.
+    status.textContent = error.message;
+  } finally {
+    button.disabled = false;
+  }
+});
+
+element('opacity').addEventListener('input', ({ target }) => {
+  for (const heatmap of results.querySelectorAll('.heatmap')) heatmap.style.opacity = target.value;
+});
+
+async function detect(files) {
+  const started = performance.now();
+  await prepare(element('weights').files[0], element('checkpoint').files[0], element('size').valueAsNumber);
+  let done = 0;
+  for await (const outcome of model.detectEach(files)) {
+    const { name } = files[outcome.index];
+    results.append('error' in outcome ? failure(name, outcome.error) : figure(name, outcome));
+    status.textContent = `${++done} of ${files.length}, on ${gpu.name}`;
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  status.textContent = `${done} images in ${seconds} s on ${gpu.name}, method ${model.method}`;
+}
+
+/** Opens the device once, and the model once per choice of files. */
+async function prepare(weights, checkpoint, imageSize) {
+  const key = [weights, checkpoint]
+    .map((file) => `${file?.name} ${file?.lastModified}`)
+    .concat(imageSize)
+    .join();
+  if (model && !gpu.isLost && key === modelKey) return;
+  await model?.destroy();
+  await clip?.close();
+  model = clip = undefined;
+  if (!gpu || gpu.isLost) {
+    status.textContent = 'Opening a device';
+    gpu = await openDevice();
+  }
+  clip = await loadClip(
+    gpu,
+    weights ?? new URL('../../weights/phantom-clip.safetensors', import.meta.url).href,
+    {
+      onProgress({ loadedBytes, totalBytes }) {
+        status.textContent = `Weights: ${Math.round((100 * loadedBytes) / totalBytes)} %`;
+      },
+    },
+  );
+  // phantom-clip knows the words of its own captions only; other weights take MVFA's sentences.
+  const prompts = weights ? undefined : await phantomPrompts();
+  model = await MlaLp.load(clip, { imageSize, checkpoint, prompts });
+  modelKey = key;
+}
+
+async function phantomPrompts() {
+  const url = new URL('../../weights/phantom-clip.prompts.json', import.meta.url);
+  return parsePrompts(await (await fetch(url)).text(), 'phantom-clip.prompts.json');
+}
+
+function figure(name, { image, detection }) {
+  const { score, levels, map, size } = detection;
+  const picture = document.createElement('div');
+  picture.className = 'picture';
+  const heatmap = canvasOf(size, size, (pixels) => {
+    for (let i = 0; i < map.length; i++) pixels.set([...colour(map[i] / levels.length), 255], 4 * i);
+  });
+  heatmap.className = 'heatmap';
+  heatmap.style.opacity = element('opacity').value;
+  const original = canvasOf(image.width, image.height, (pixels) => {
+    for (let i = 0, o = 0; o < pixels.length; i += 3, o += 4) {
+      pixels.set([image.data[i], image.data[i + 1], image.data[i + 2], 255], o);
+    }
+  });
+  picture.append(original, heatmap);
+  return captioned(picture, `${name}: score ${score.toFixed(3)} of ${levels.length}`);
+}
+
+function failure(name, error) {
+  return captioned('', `${name}: ${error.message}`);
+}
+
+/** Text only: a file may be called `<img onerror=...>`. */
+function captioned(content, text) {
+  const caption = document.createElement('figcaption');
+  caption.textContent = text;
+  const whole = document.createElement('figure');
+  whole.append(content, caption);
+  return whole;
+}
+
+function canvasOf(width, height, fill) {
+  const canvas = document.createElement('canvas');
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext('2d');
+  const data = context.createImageData(width, height);
+  fill(data.data);
+  context.putImageData(data, 0, 0);
+  return canvas;
+}
+
+/** Seven points of matplotlib's inferno (CC0), straight lines between. */
+const INFERNO = [
+  [0, 0, 4],
+  [51, 10, 94],
+  [120, 28, 109],
+  [188, 55, 84],
+  [237, 105, 37],
+  [251, 180, 26],
+  [252, 255, 164],
+];
+
+function colour(share) {
+  const at = Math.min(Math.max(share, 0), 1) * (INFERNO.length - 1);
+  const low = Math.min(Math.floor(at), INFERNO.length - 2);
+  return INFERNO[low].map((value, c) => Math.round(value + (at - low) * (INFERNO[low + 1][c] - value)));
+}
