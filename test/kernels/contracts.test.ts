@@ -1,0 +1,203 @@
+/** What holds for every op without a device: shapes, decisions, templates and limits. */
+import { describe, expect, test } from 'vitest';
+import { activationOp } from '../../src/kernels/activation/activation';
+import { normalCdf } from '../../src/kernels/activation/reference';
+import { assemblePromptsOp } from '../../src/kernels/assemble-prompts/assemble-prompts';
+import { attentionOp } from '../../src/kernels/attention/attention';
+import { classSumOp } from '../../src/kernels/class-sum/class-sum';
+import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
+import { gatherRowsOp } from '../../src/kernels/gather-rows/gather-rows';
+import { gemmOp } from '../../src/kernels/gemm/gemm';
+import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
+import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
+import { assembleTokensOp, patchifyOp } from '../../src/kernels/patch-embed/patch-embed';
+import { reduceOp } from '../../src/kernels/reduce/reduce';
+import { residualMixOp } from '../../src/kernels/residual-mix/residual-mix';
+import { resizeBilinearOp } from '../../src/kernels/resize-bilinear/resize-bilinear';
+import { softmaxOp } from '../../src/kernels/softmax/softmax';
+import { anySuite } from '../../src/kernels/suite';
+import { suites } from '../../src/kernels/suites';
+import { type Capabilities, PORTABLE } from '../../src/runtime/capabilities';
+import { ShapeError } from '../../src/runtime/errors';
+import { isCannot, type Op } from '../../src/runtime/op';
+import { reflect } from '../../src/runtime/reflect';
+import { specialise } from '../../src/runtime/specialise';
+import { type Dtype, describe as describeType, tensorType } from '../../src/runtime/tensor-type';
+import { callOf } from './run-case';
+
+const DEVICES: Record<string, Capabilities> = {
+  portable: PORTABLE,
+  'portable software': { ...PORTABLE, software: true },
+  'software with f16': {
+    ...PORTABLE,
+    software: true,
+    f16: true,
+    subgroups: true,
+    subgroupMinSize: 8,
+    subgroupMaxSize: 8,
+  },
+  'large GPU': {
+    ...PORTABLE,
+    f16: true,
+    subgroups: true,
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+    maxInvocations: 1024,
+    maxWorkgroupSizeX: 1024,
+    maxWorkgroupStorage: 49152,
+    maxStorageBuffers: 16,
+    maxBindingBytes: 2 ** 31 - 4,
+    maxBufferBytes: 2 ** 40,
+  },
+};
+
+describe.each(suites.map((suite) => [suite.op.name, suite] as const))('%s', (_name, suite) => {
+  const { op } = suite;
+
+  test('has a plain variant first, and one for everything its tables hold', () => {
+    expect(op.variants[0]!.name).toBe('plain');
+    for (const one of suite.cases)
+      expect(isCannot(op.variants[0]!.lower(callOf(suite, one), PORTABLE))).toBe(false);
+  });
+
+  test.each(Object.entries(DEVICES))('chooses a variant that can run: %s', (_device, caps) => {
+    for (const one of suite.cases) {
+      const call = callOf(suite, one);
+      const variant = op.variants.find((v) => v.name === op.choose(call, caps));
+      expect(variant, `${one.name}: ${op.choose(call, caps)}`).toBeDefined();
+      expect(variant!.lower(call, caps), one.name).not.toHaveProperty('cannot');
+    }
+  });
+
+  test('keeps within 8 storage buffers and 65535 workgroups, and binds every name', () => {
+    for (const one of suite.cases)
+      for (const variant of op.variants) {
+        const lowering = variant.lower(callOf(suite, one), PORTABLE);
+        if (isCannot(lowering)) continue;
+        for (const { kernel, workgroups, ...given } of lowering.dispatches) {
+          const text = specialise(kernel.name, kernel.wgsl, { ...given, includes: kernel.includes ?? {} });
+          const { bindings } = reflect(kernel.name, text);
+          expect(bindings.length, kernel.name).toBeLessThanOrEqual(8);
+          expect(new Set(bindings.map((b) => b.name))).toEqual(new Set(Object.keys(given.bindings)));
+          for (const n of workgroups) expect(n).toBeLessThanOrEqual(65535);
+        }
+      }
+  });
+
+  test('its templates parse as they stand, and say what they are', () => {
+    for (const one of suite.cases)
+      for (const variant of op.variants) {
+        const lowering = variant.lower(callOf(suite, one), PORTABLE);
+        if (isCannot(lowering)) continue;
+        for (const { kernel } of lowering.dispatches) {
+          expect(kernel.wgsl.startsWith('// '), `${kernel.name} has a header comment`).toBe(true);
+          expect(kernel.wgsl).toMatch(/^\/\/ Grid: /m);
+          expect(reflect(kernel.name, kernel.wgsl).entryPoint).toBe('main');
+        }
+      }
+  });
+
+  test('has cases in both storage types where it stores activations, odd sizes, and a benchmark', () => {
+    const dtypes = new Set(suite.cases.flatMap((one) => callOf(suite, one).outputs.map((t) => t.dtype)));
+    const takesF16 = suite.cases.some((one) => one.inputs.some((t) => t.dtype === 'f16'));
+    expect(takesF16 || dtypes.has('f16') || ['resize_bilinear', 'class_sum'].includes(op.name)).toBe(true);
+    expect(suite.cases.some((one) => one.inputs.some((t) => t.shape.some((n) => n > 1 && n % 2 === 1)))).toBe(
+      true,
+    );
+    expect(suite.cases.some((one) => one.bench)).toBe(true);
+  });
+
+  test('counts FLOPs', () => {
+    for (const one of suite.cases) expect(op.flops(callOf(suite, one))).toBeGreaterThanOrEqual(0);
+  });
+});
+
+test('every suite stands once in the list', () => {
+  expect(new Set(suites.map((s) => s.op.name)).size).toBe(suites.length);
+});
+
+/** [op, operand types as "f32 2 3", attributes, what the message says]. */
+const refusals = [
+  refusal(activationOp, ['u32 4'], { kind: 'gelu' }, /not u32\[4\]/),
+  refusal(patchifyOp, ['f32 1 1 28 28'], { patch: 14, dtype: 'f32' }, /not f32\[1,1,28,28\]/),
+  refusal(patchifyOp, ['f32 1 3 28 30'], { patch: 14, dtype: 'f32' }, /not f32\[1,3,28,30\]/),
+  refusal(patchifyOp, ['f32 1 3 13 13'], { patch: 14, dtype: 'f32' }, /13 px has no whole patch of 14 px/),
+  refusal(patchifyOp, ['f32 1 3 28 28'], { patch: 0, dtype: 'f32' }, /patch of 0 px/),
+  refusal(patchifyOp, ['f16 1 3 28 28'], { patch: 14, dtype: 'f16' }, /f32 \[B, 3, S, S\]/),
+  refusal(assembleTokensOp, ['f32 1 4 8', 'f32 7', 'f32 5 8'], null, /must be f32\[8\], not f32\[7\]/),
+  refusal(assembleTokensOp, ['f32 1 4 8', 'f32 8', 'f32 4 8'], null, /must be f32\[5,8\], not f32\[4,8\]/),
+  refusal(
+    assemblePromptsOp,
+    ['f32 2 5 8', 'f32 6 8'],
+    { dtype: 'f32' },
+    /must be f32\[5,8\], not f32\[6,8\]/,
+  ),
+  refusal(assemblePromptsOp, ['f32 2 5 8', 'f32 5 8', 'f32 3 2 8'], { dtype: 'f32' }, /not f32\[3,2,8\]/),
+  refusal(
+    assemblePromptsOp,
+    ['f32 2 5 8', 'f32 5 8', 'f32 2 5 8'],
+    { dtype: 'f32' },
+    /5 context vectors .* 5 places/,
+  ),
+  refusal(layerNormOp, ['f32 2 8', 'f32 7', 'f32 8'], { eps: 1e-5 }, /f32\[8\], not f32\[7\]/),
+  refusal(gemmOp, ['f32 2 8', 'f32 4 7'], { bias: false, residual: false, weight: 'nk' }, /do not share K/),
+  refusal(attentionOp, ['f32 1 5 100'], { heads: 3, causal: false, saveLse: false }, /not f32\[1,5,100\]/),
+  refusal(
+    residualMixOp,
+    ['f32 2 3', 'f32 2 3', 'f32 3 2'],
+    { gamma: 1, alpha: 1, beta: 1 },
+    /one floating-point type/,
+  ),
+  refusal(residualMixOp, ['f32 2', 'f32 2', 'f32 2'], { gamma: 1, alpha: Number.NaN, beta: 1 }, /NaN/),
+  refusal(gatherRowsOp, ['f32 2 3', 'f32 4'], null, /rows u32 \[N\]/),
+  refusal(gatherRowsOp, ['f32 2 3 4', 'u32 4'], null, /\[R, C\]/),
+  refusal(l2NormalizeOp, ['f32'], { eps: 1e-12 }, /not f32\[\]/),
+  refusal(l2NormalizeOp, ['f32 3'], { eps: 0 }, /eps must be above 0/),
+  refusal(cosineLogitsOp, ['f32 1 5 8', 'f32 2 7'], { scale: 100, skip: 1 }, /\[K, 8\], not f32\[2,7\]/),
+  refusal(cosineLogitsOp, ['f32 1 5 8', 'f32 2 8'], { scale: 100, skip: 5 }, /5 of 5 tokens/),
+  refusal(softmaxOp, ['u32 3'], null, /not u32\[3\]/),
+  refusal(resizeBilinearOp, ['f32 1 5 5'], { height: 9, width: 9 }, /not f32\[1,5,5\]/),
+  refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 0, width: 9 }, /\[1,0,9,2\]/),
+  refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 70000, width: 9 }, /at most 65535/),
+  refusal(reduceOp, ['f32 2 3'], { axis: 2, kind: 'sum' }, /f32\[2,3\] has no axis 2/),
+  refusal(reduceOp, ['f32 2 3'], { axis: -1, kind: 'sum' }, /has no axis -1/),
+  refusal(classSumOp, [], { index: 0 }, /1 to 7 tensors, not 0/),
+  refusal(
+    classSumOp,
+    Array.from({ length: 8 }, () => 'f32 2 2'),
+    { index: 0 },
+    /not 8/,
+  ),
+  refusal(classSumOp, ['f32 2 2', 'f32 3 2'], { index: 0 }, /one shape/),
+  refusal(classSumOp, ['f32 2 2'], { index: 2 }, /no class 2/),
+];
+
+function refusal<A>(op: Op<A>, inputs: readonly string[], attrs: A, message: RegExp) {
+  const types = inputs.map((text) => {
+    const [dtype, ...shape] = text.split(' ');
+    return tensorType(dtype as Dtype, shape.map(Number));
+  });
+  return { op: anySuite({ op, reference: () => [], cases: [] }).op, types, attrs: attrs as unknown, message };
+}
+
+test.each(refusals.map((r) => [r.op.name, r.types.map(describeType).join(' '), r] as const))(
+  '%s refuses %s',
+  (_op, _types, { op, types, attrs, message }) => {
+    expect(() => op.infer(types, attrs)).toThrow(ShapeError);
+    expect(() => op.infer(types, attrs)).toThrow(message);
+  },
+);
+
+test('each op has a refusal of its own', () => {
+  expect(new Set(refusals.map((r) => r.op.name))).toEqual(new Set(suites.map((s) => s.op.name)));
+});
+
+test('the reference normal distribution function is right to f64', () => {
+  // scipy.special.ndtr
+  expect(normalCdf(0)).toBe(0.5);
+  expect(normalCdf(1) / 0.8413447460685429 - 1).toBeCloseTo(0, 14);
+  expect(normalCdf(-2.5) / 0.006209665325776132 - 1).toBeCloseTo(0, 13);
+  expect(normalCdf(-4) / 3.167124183311986e-5 - 1).toBeCloseTo(0, 13);
+  expect(normalCdf(-10) / 7.61985302416047e-24 - 1).toBeCloseTo(0, 12);
+  expect(normalCdf(5)).toBeCloseTo(1 - 2.866515718791933e-7, 14);
+});
