@@ -1,0 +1,42 @@
+/** Repeats measurements in turns, so that load on the machine falls on all of them alike. */
+
+/** One thing to time: an engine's way to compute a case. */
+export interface Contender {
+  /** One repetition, ms. */
+  sample(): Promise<number>;
+}
+
+export interface MeasureOptions {
+  /** Time to spend on each contender, ms. */
+  readonly budgetMs: number;
+  /** Repetitions taken whatever the budget. */
+  readonly minRuns?: number;
+  readonly maxRuns?: number;
+  /** Called when a contender has had its budget. */
+  readonly onDone?: () => void;
+  readonly now?: () => number;
+}
+
+/**
+ * Round after round one repetition of each contender, until each has had its budget.
+ * @returns per contender its repetitions, ms.
+ */
+export async function interleave(
+  contenders: readonly Contender[],
+  { budgetMs, minRuns = 3, maxRuns = 200, onDone, now = () => performance.now() }: MeasureOptions,
+): Promise<number[][]> {
+  const state = contenders.map((contender) => ({ contender, spent: 0, ms: [] as number[] }));
+  for (let waiting = state; waiting.length > 0; ) {
+    for (const one of waiting) {
+      const start = now();
+      one.ms.push(await one.contender.sample());
+      one.spent += now() - start;
+    }
+    const left = waiting.filter(
+      ({ ms, spent }) => ms.length < minRuns || (spent < budgetMs && ms.length < maxRuns),
+    );
+    for (let done = waiting.length - left.length; done > 0; done--) onDone?.();
+    waiting = left;
+  }
+  return state.map(({ ms }) => ms);
+}

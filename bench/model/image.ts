@@ -1,0 +1,126 @@
+/** Times one whole image: tower, adapters and heads, from nothing on the device to the first result and beyond. */
+
+import { uniformAt } from '../../src/kernels/suite';
+import { readClipConfig } from '../../src/model/clip-config';
+import { mlaLpGraph } from '../../src/model/mla-lp-graph';
+import { AUTHORS } from '../../src/model/presets';
+import { syntheticCheckpoint, syntheticClip } from '../../src/model/synthetic';
+import { loadWeights } from '../../src/model/weight-loader';
+import { BufferStore } from '../../src/runtime/buffer-store';
+import type { Precision } from '../../src/runtime/device';
+import { Executable } from '../../src/runtime/executable';
+import { plan } from '../../src/runtime/plan';
+import { interleave } from '../measure';
+import { type Ceilings, rowOf } from '../record';
+import type { Session } from '../session';
+import { assertFinite, floorOf } from './floor';
+
+export interface ImageChoice {
+  /** Name of stand-in weights. */
+  readonly model: string;
+  /** Side, px. */
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly precision: Precision;
+}
+
+const STAGES = 4;
+
+export async function benchImage(session: Session, choice: ImageChoice, ceilings: Ceilings): Promise<void> {
+  const { gpu } = session;
+  const { model, imageSize, batch, precision: dtype } = choice;
+  gpu.requirePrecision(dtype);
+  const name = `${model}, ${imageSize} px, batch ${batch}`;
+  const sources = [syntheticClip(model), syntheticCheckpoint(model)] as const;
+  const config = readClipConfig(sources[0]);
+  const bar = session.progress(`image ${name}`, 4);
+  // The whole session's peak would hide this one's.
+  gpu.peakBytes = gpu.allocatedBytes;
+  const before = gpu.allocatedBytes;
+  const weights = new BufferStore(gpu);
+  let executable: Executable | undefined;
+  try {
+    const clock = stopwatch();
+    const graph = mlaLpGraph({
+      config,
+      preset: AUTHORS,
+      activation: AUTHORS.activation,
+      dtype,
+      batch,
+      imageSize,
+      stages: STAGES,
+    });
+    const planned = plan(graph, gpu.caps);
+    const planMs = clock();
+    await loadWeights(graph, weights, sources);
+    const weightsMs = clock();
+    bar.step();
+    executable = await Executable.compile(gpu, planned, weights);
+    const compileMs = clock();
+    bar.step();
+    const images = Float32Array.from(
+      { length: batch * 3 * imageSize ** 2 },
+      (_, i) => (uniformAt(i) + 1) / 2,
+    );
+    const text = unitRows(2, config.embed);
+    clock();
+    const first = await executable.run({ images, text });
+    const firstMs = clock();
+    bar.step();
+    assertFinite(first.map!);
+
+    const model = executable;
+    const sample = async () => {
+      const time = stopwatch();
+      await model.run({ images, text });
+      return time();
+    };
+    const [steady] = await interleave([{ sample }], {
+      budgetMs: session.budgetMs,
+      onDone: bar.step,
+    });
+    const peakBytes = gpu.peakBytes - before;
+    const floor = floorOf(planned);
+    const none = { flops: 0, bytes: 0 };
+    const row = (variant: string, ms: readonly number[], work = none, peak?: number) =>
+      rowOf(
+        { suite: 'image', case: name, variant, dtype, floor: work, ...(peak && { peakBytes: peak }) },
+        ms,
+        work === none ? undefined : ceilings,
+      );
+    session.rows.push(
+      row('plan', [planMs]),
+      row('make and upload weights', [weightsMs], { flops: 0, bytes: weights.bytes }),
+      row('compile', [compileMs]),
+      row('first run', [firstMs], floor),
+      row('first result (sum)', [planMs + weightsMs + compileMs + firstMs], floor),
+      row('steady', steady!, floor, peakBytes),
+    );
+  } finally {
+    bar.finish();
+    executable?.destroy();
+    weights.destroy();
+  }
+}
+
+/** Milliseconds since the last call, or since it was made. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const ms = now - last;
+    last = now;
+    return ms;
+  };
+}
+
+/** Stand-in for the text columns: encoding prompts happens once a model, not once an image. */
+function unitRows(rows: number, width: number): Float32Array<ArrayBuffer> {
+  const values = Float32Array.from({ length: rows * width }, (_, i) => uniformAt(i, 5));
+  for (let r = 0; r < rows; r++) {
+    const row = values.subarray(r * width, (r + 1) * width);
+    const length = Math.hypot(...row);
+    for (let i = 0; i < width; i++) row[i] = row[i]! / length;
+  }
+  return values;
+}

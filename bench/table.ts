@@ -1,0 +1,117 @@
+/** Aligned text tables. */
+import type { BenchRecord, Row } from './record';
+
+/** Columns as wide as their widest cell, two spaces apart; the first `left` of them aligned left, the rest right. */
+export function formatTable(
+  head: readonly string[],
+  body: readonly (readonly string[])[],
+  left: number,
+): string {
+  const widths = head.map((_, c) => Math.max(...[head, ...body].map((cells) => cells[c]!.length)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, c) => (c < left ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)))
+      .join('  ')
+      .trimEnd();
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
+}
+
+/** Four significant digits at most, never an exponent: 0.01234, 12.34, 1234567. "-" for what is not known. */
+export function formatNumber(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value)) return '-';
+  const digits = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
+  return value.toFixed(Math.min(6, Math.max(0, 3 - digits)));
+}
+
+function percent(share: number | undefined): string {
+  return share === undefined ? '-' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+}
+
+const HEAD = [
+  'case',
+  'variant',
+  'dtype',
+  'median ms',
+  'p10',
+  'p90',
+  'runs',
+  'GFLOP/s',
+  'GB/s',
+  'share',
+  'MFLOP',
+  'MB',
+  'checked',
+];
+
+/** One suite's rows. The floor's columns are last: MFLOP that must be computed, MB that must move. */
+export function formatRows(rows: readonly Row[]): string {
+  const body = rows.map((row) => [
+    row.case,
+    row.variant,
+    row.dtype,
+    formatNumber(row.medianMs),
+    formatNumber(row.p10Ms),
+    formatNumber(row.p90Ms),
+    String(row.runs),
+    formatNumber(row.gflops || undefined),
+    formatNumber(row.gbps || undefined),
+    percent(row.share),
+    formatNumber(row.floor.flops / 1e6 || undefined),
+    formatNumber(row.floor.bytes / 1e6 || undefined),
+    row.checked ?? '-',
+  ]);
+  return formatTable(HEAD, body, 3);
+}
+
+/** What every table stands under: whose numbers these are, and what they are good for. */
+export function formatHeader({ device, versions, date, commit, clock }: BenchRecord): string {
+  const lines = [
+    `${device.name} (${device.source})`,
+    `mla-lp ${versions['mla-lp']}${commit ? ` at ${commit}` : ''}, Node ${versions.node}, webgpu ${versions.webgpu}, ${date}`,
+    `features: ${device.features.join(', ') || 'none'}`,
+    clock === 'timestamp'
+      ? 'Times are GPU timestamps, medians of interleaved repetitions.'
+      : "Times are this process's wall clock minus an empty run, medians of interleaved repetitions.",
+  ];
+  if (device.software) {
+    lines.push('A software adapter: it computes on the CPU. For tests only; says nothing about any GPU.');
+  }
+  return lines.join('\n');
+}
+
+/** Header, then per suite a table, then what was left out and why. */
+export function formatRecord(record: BenchRecord): string {
+  const parts = [formatHeader(record)];
+  const { ceilings } = record;
+  parts.push(
+    [
+      'Ceilings (fastest run), which "share" refers to; share = the floor\'s time at these rates / median:',
+      `  f32 FMA     ${formatNumber(ceilings.f32Gflops)} GFLOP/s`,
+      ...(ceilings.f16Gflops ? [`  f16 FMA     ${formatNumber(ceilings.f16Gflops)} GFLOP/s`] : []),
+      `  copy        ${formatNumber(ceilings.copyGbps)} GB/s`,
+      `  empty run   ${formatNumber(ceilings.emptyRunMs)} ms (submit, wait)`,
+      ...(ceilings.dispatchUs === undefined
+        ? []
+        : [`  dispatch    ${formatNumber(ceilings.dispatchUs)} us within a pass`]),
+      ...(ceilings.compileMs === undefined
+        ? []
+        : [
+            `  compile     ${formatNumber(ceilings.compileMs)} ms a GEMM pipeline alone, ${formatNumber(ceilings.compileParallelMs)} ms each of several at once`,
+          ]),
+    ].join('\n'),
+  );
+  for (const suite of new Set(record.rows.map((row) => row.suite))) {
+    parts.push(`${suite}\n${formatRows(record.rows.filter((row) => row.suite === suite))}`);
+  }
+  for (const image of record.rows.filter((row) => row.peakBytes !== undefined)) {
+    parts.push(`${image.case}: at most ${formatNumber(image.peakBytes! / 1e6)} MB on the device.`);
+  }
+  const list = (title: string, left: BenchRecord['skipped']) =>
+    left.length > 0 &&
+    parts.push(
+      `${title}\n${left.map((one) => `  ${one.suite}, ${one.case}, ${one.variant}: ${one.reason}`).join('\n')}`,
+    );
+  list('Not run:', record.skipped);
+  list('WRONG RESULT OR ERROR, so no time:', record.failed);
+  return parts.join('\n\n');
+}
