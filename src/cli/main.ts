@@ -32,5 +32,5 @@ try {
     process.exitCode = 70;
   }
 }
-// Dawn's threads would keep the process alive.
-process.exit();
+// Dawn's threads would keep the process alive; what was printed goes out first.
+process.stdout.write('', () => process.exit());

@@ -1,7 +1,7 @@
 /** `--maps`: one safetensors file with a map per image. Maps are spooled to disk, so any number of images fits in memory. */
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { writeFileAtomic } from '../io/node/write-file';
+import { writeError, writeFileAtomic } from '../io/node/write-file';
 import { safetensorsHeader } from '../io/write-safetensors';
 import type { TensorInfo } from '../model/tensor-source';
 
@@ -16,13 +16,20 @@ export class MapWriter {
 
   static async open(path: string): Promise<MapWriter> {
     const spool = `${path}.spool.tmp`;
-    return new MapWriter(path, spool, await open(spool, 'w'));
+    const file = await open(spool, 'w').catch((cause: unknown) => {
+      throw writeError(path, cause);
+    });
+    return new MapWriter(path, spool, file);
   }
 
   /** @param map f32 [size, size]: the sum over stages of P(abnormal). */
   async add(name: string, map: Float32Array<ArrayBuffer>, size: number): Promise<void> {
     // writeFile appends at the handle's position and loops over short writes.
-    await this.file.writeFile(new Uint8Array(map.buffer, map.byteOffset, map.byteLength));
+    await this.file
+      .writeFile(new Uint8Array(map.buffer, map.byteOffset, map.byteLength))
+      .catch((cause: unknown) => {
+        throw writeError(this.path, cause);
+      });
     this.#infos.push({ name, dtype: 'F32', shape: [size, size] });
   }
 

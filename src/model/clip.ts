@@ -2,7 +2,7 @@
 import type { ActivationKind } from '../kernels/activation/activation';
 import { BufferStore, lookupIn, type TensorLookup } from '../runtime/buffer-store';
 import type { Gpu, Precision } from '../runtime/device';
-import { OptionError } from '../runtime/errors';
+import { OptionError, ValueError } from '../runtime/errors';
 import { Executable } from '../runtime/executable';
 import type { Graph } from '../runtime/graph';
 import { type PlanOptions, plan } from '../runtime/plan';
@@ -75,6 +75,9 @@ export class Clip {
     activation: ActivationKind,
   ): Promise<Float32Array<ArrayBuffer>> {
     const batch = images.length / (3 * imageSize * imageSize);
+    const bad = images.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new ValueError(`Pixel value ${bad} is ${images[bad]}.`, 'Give finite numbers in 0..1.');
     const options = { config: this.config, activation, dtype: this.precision, batch, imageSize };
     const graph = imageEmbeddingGraph(options);
     const executable = await this.compile(graph, this.vision);

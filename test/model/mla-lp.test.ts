@@ -43,9 +43,13 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
     ] as const)('plain CLIP features, %s GELU', async (name, activation) => {
       const clip = new Clip(gpu, weights, config, precision);
       const imageFeatures = await clip.encodeImages(images, SIZE, activation);
-      expect(relativeError(imageFeatures, await golden.read(`clip.${name}.image_features`))).toBeLessThan(tolerance);
+      expect(relativeError(imageFeatures, await golden.read(`clip.${name}.image_features`))).toBeLessThan(
+        tolerance,
+      );
       const textFeatures = await clip.encodeText(await integers('sentences'), { activation, causal: true });
-      expect(relativeError(textFeatures, await golden.read(`clip.${name}.text_features`))).toBeLessThan(tolerance);
+      expect(relativeError(textFeatures, await golden.read(`clip.${name}.text_features`))).toBeLessThan(
+        tolerance,
+      );
     });
 
     test.each(['authors', 'paper'] as const)('preset %s', async (name) => {
@@ -62,7 +66,10 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
         normal: await integers('prompt_tokens.normal'),
         abnormal: await integers('prompt_tokens.abnormal'),
       };
-      const text = await clip.promptColumns(tokens, contexts, 8, { activation, causal: preset.causalPrompts });
+      const text = await clip.promptColumns(tokens, contexts, 8, {
+        activation,
+        causal: preset.causalPrompts,
+      });
       expect(relativeError(text, rows(await golden.read(`${name}.text`)))).toBeLessThan(tolerance);
 
       // Every stage's features and map, with all intermediates poisoned.
@@ -81,7 +88,9 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
       await loadWeights({ weights: own }, adapters, [init]);
       await loadWeights(graph, clip.vision, [weights, init]);
       const planned = plan(graph, gpu.caps);
-      const executable = await Executable.compile(gpu, planned, lookupIn(adapters, clip.vision), { poison: true });
+      const executable = await Executable.compile(gpu, planned, lookupIn(adapters, clip.vision), {
+        poison: true,
+      });
       const out = await executable.run({ images, text });
       const maps = await golden.read(`${name}.maps`);
       const stageSize = BATCH * SIZE * SIZE;
@@ -107,7 +116,10 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
       );
       const scores = await golden.read(`${name}.scores`);
       const whole = await detector.run(pixels, BATCH);
-      const padded = [...(await detector.run(pixels.slice(0, 3), 3)), ...(await detector.run(pixels.slice(3), 3))];
+      const padded = [
+        ...(await detector.run(pixels.slice(0, 3), 3)),
+        ...(await detector.run(pixels.slice(3), 3)),
+      ];
       for (const found of [whole, padded]) {
         const detections = found.map((d) => {
           if (d instanceof Error) throw d;
@@ -117,7 +129,11 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
         expect(relativeError(levels, scores)).toBeLessThan(tolerance);
         const map = detections.flatMap((d) => [...d.map]);
         expect(relativeError(map, summed)).toBeLessThan(tolerance);
-        for (const d of detections) expect(d.score).toBeCloseTo(d.levels.reduce((a, b) => a + b), 6);
+        for (const d of detections)
+          expect(d.score).toBeCloseTo(
+            d.levels.reduce((a, b) => a + b),
+            6,
+          );
       }
       await detector.destroy();
       adapters.destroy();
@@ -128,7 +144,14 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
 
 test('nothing that the outputs do not need is planned', () => {
   const preset = presetNamed('authors');
-  const options = { config, preset, activation: preset.activation, dtype: 'f32', batch: 1, imageSize: SIZE } as const;
+  const options = {
+    config,
+    preset,
+    activation: preset.activation,
+    dtype: 'f32',
+    batch: 1,
+    imageSize: SIZE,
+  } as const;
   const graph = mlaLpGraph({ ...options, stages: STAGES });
   // The last stage's second matrices feed nothing.
   expect(graph.weights.has('seg_adapters.2.fc2.0.weight')).toBe(true);

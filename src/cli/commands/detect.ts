@@ -1,16 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
+import { ensureWritableFolder } from '../../io/node/write-file';
 import { MlaLp } from '../../library/node';
 import type { Detection } from '../../model/detector';
 import { type PromptSet, parsePrompts } from '../../model/prompts';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
-import { OptionError } from '../../runtime/errors';
+import { AbortedError, OptionError } from '../../runtime/errors';
 import { MapWriter } from '../map-writer';
 import { fraction, positiveInteger } from '../options';
 import { progressBar } from '../progress';
 import { ResultWriter } from '../result-writer';
-import { openSession } from '../session';
+import { openSession, type Session } from '../session';
 import { version } from '../version';
 
 export interface DetectFlags {
@@ -100,49 +101,64 @@ export async function detectFiles(
   const quiet = flags.quiet === true;
   const prompts = flags.prompts === undefined ? undefined : await readPrompts(flags.prompts);
   const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
-  const session = await openSession({ ...flags, quiet });
-  const writer = out === undefined ? undefined : new ResultWriter({ ...flags, out }, files);
+  // Where results go is proved before the long part begins.
+  if (out !== undefined) await ensureWritableFolder(out);
   const maps = flags.maps === undefined ? undefined : await MapWriter.open(flags.maps);
   const interrupt = new AbortController();
   const stop = () => interrupt.abort();
-  process.once('SIGINT', stop);
+  let session: Session | undefined;
   try {
+    const opened = await openSession({ ...flags, quiet });
+    session = opened;
+    process.once('SIGINT', stop).once('SIGTERM', stop);
     const { weights: _weights, prompts: _prompts, ...rest } = flags;
-    const model = await MlaLp.load(session.clip, { ...rest, ...(prompts && { prompts }) });
+    const model = await MlaLp.load(opened.clip, { ...rest, ...(prompts && { prompts }) });
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
     }
+    const writer = out === undefined ? undefined : new ResultWriter({ ...flags, out }, files);
+    const finish = async () => {
+      await maps?.finish();
+      return writer?.finish({
+        title: 'Abnormality detection',
+        adapter: opened.gpu.name,
+        weights: flags.weights,
+        method: describeMethod(model.method, flags),
+        version,
+        details: {
+          'Image size': `${flags.imageSize} px`,
+          Precision: flags.precision,
+          'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
+        },
+      });
+    };
     const bar = progressBar({ label: 'detect', total: files.length, unit: 'images', quiet });
     let failed = 0;
-    for await (const outcome of model.detectEach(files, interrupt.signal)) {
-      const file = files[outcome.index]!;
-      if ('error' in outcome) {
-        failed++;
-        writer?.addFailure(file, outcome.error.message);
-        console.error(`mla-lp: ${outcome.error.message}`);
-      } else {
-        const { score, levels, map, size } = outcome.detection;
-        if (flags.json) console.log(JSON.stringify({ file, score, levels }));
-        await writer?.add(file, outcome.image, outcome.detection);
-        await maps?.add(file, map, size);
-        onDetection?.(file, outcome.detection);
+    try {
+      for await (const outcome of model.detectEach(files, interrupt.signal)) {
+        const file = files[outcome.index]!;
+        if ('error' in outcome) {
+          failed++;
+          writer?.addFailure(file, outcome.error.message);
+          console.error(`mla-lp: ${outcome.error.message}`);
+        } else {
+          const { score, levels, map, size } = outcome.detection;
+          if (flags.json) console.log(JSON.stringify({ file, score, levels }));
+          await writer?.add(file, outcome.image, outcome.detection);
+          await maps?.add(file, map, size);
+          onDetection?.(file, outcome.detection);
+        }
+        bar.update(outcome.index + 1);
       }
-      bar.update(outcome.index + 1);
+    } catch (error) {
+      bar.finish();
+      // What was found before the interruption is kept.
+      if (error instanceof AbortedError)
+        console.error(`Stopped. So far: ${(await finish()) ?? 'as printed'}`);
+      throw error;
     }
     bar.finish();
-    await maps?.finish();
-    const report = await writer?.finish({
-      title: 'Abnormality detection',
-      adapter: session.gpu.name,
-      weights: flags.weights,
-      method: describeMethod(model.method, flags),
-      version,
-      details: {
-        'Image size': `${flags.imageSize} px`,
-        Precision: flags.precision,
-        'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
-      },
-    });
+    const report = await finish();
     if (report && !quiet) console.error(`Report: ${report}`);
     await model.destroy();
     return { failed, ...(report && { report }) };
@@ -150,8 +166,8 @@ export async function detectFiles(
     await maps?.abandon();
     throw error;
   } finally {
-    process.removeListener('SIGINT', stop);
-    await session.close();
+    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    await session?.close();
   }
 }
 

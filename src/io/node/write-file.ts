@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { MlaLpError } from '../../runtime/errors';
 
@@ -16,7 +16,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EIO: 'The disk reports an error; write elsewhere.',
 };
 
-function failure(path: string, cause: unknown): unknown {
+/** What is thrown when writing `path` fails: MlaLpError with a remedy where the system gave a reason, else the cause itself. */
+export function writeError(path: string, cause: unknown): unknown {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   if (cause instanceof MlaLpError || code === undefined) return cause;
   const remedy = REMEDIES[code] ?? 'Check the path and the disk.';
@@ -66,9 +67,21 @@ export async function writeFileAtomic(
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
-    throw failure(path, cause);
+    throw writeError(path, cause);
   }
   await syncFolder(folder).catch((cause: unknown) => {
-    throw failure(path, cause);
+    throw writeError(path, cause);
   });
+}
+
+/** Makes a folder and proves that files can be written there, before long work begins. @throws MlaLpError `bad-file` */
+export async function ensureWritableFolder(folder: string): Promise<void> {
+  const probe = join(folder, `.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await (await open(probe, 'wx')).close();
+    await rm(probe);
+  } catch (cause) {
+    throw writeError(folder, cause);
+  }
 }
