@@ -1,0 +1,153 @@
+/**
+ * Race gate: wgsl_reflect runs all invocations of a workgroup in lockstep between barriers and reports two that touch the
+ * same bytes, one of them writing. The gate is only worth as much as what it finds, so each barrier of each kernel is also
+ * taken out once, and must be missed.
+ */
+import { describe, expect, test } from 'vitest';
+import { detectRaces } from 'wgsl_reflect/wgsl_reflect.module.js';
+import { attentionOp } from '../../src/kernels/attention/attention';
+import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
+import { gemmOp } from '../../src/kernels/gemm/gemm';
+import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
+import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
+import { reduceOp } from '../../src/kernels/reduce/reduce';
+import { softmaxOp } from '../../src/kernels/softmax/softmax';
+import { anySuite, uniformAt } from '../../src/kernels/suite';
+import { suites } from '../../src/kernels/suites';
+import { PORTABLE } from '../../src/runtime/capabilities';
+import { type Dispatch, isCannot, type Lowering, type Op, type Operand } from '../../src/runtime/op';
+import { reflect } from '../../src/runtime/reflect';
+import { specialise } from '../../src/runtime/specialise';
+import { byteSize, tensorType } from '../../src/runtime/tensor-type';
+
+interface Gate {
+  readonly name: string;
+  readonly op: Op<unknown>;
+  readonly variant: string;
+  readonly shapes: readonly (readonly number[])[];
+  readonly attrs: unknown;
+  /** Constants to shrink, so that the interpreter has less to do. */
+  readonly constants?: Readonly<Record<string, number>>;
+}
+
+function gate<A>(
+  op: Op<A>,
+  variant: string,
+  shapes: readonly (readonly number[])[],
+  attrs: A,
+  constants: Record<string, number> = {},
+): Gate {
+  const erased = anySuite({ op, reference: () => [], cases: [] }).op;
+  return {
+    name: `${op.name} ${variant} ${JSON.stringify(attrs)}`,
+    op: erased,
+    variant,
+    shapes,
+    attrs,
+    constants,
+  };
+}
+
+// The smallest shapes on which every loop around a barrier turns twice: the interpreter is slow.
+const gates: readonly Gate[] = [
+  gate(layerNormOp, 'workgroup', [[1, 3], [3], [3]], { eps: 1e-5 }),
+  gate(l2NormalizeOp, 'workgroup', [[1, 3]], { eps: 1e-12 }),
+  gate(softmaxOp, 'workgroup', [[1, 3]], null),
+  gate(reduceOp, 'workgroup', [[1, 3, 1]], { axis: 1, kind: 'sum' }),
+  gate(reduceOp, 'workgroup', [[1, 3, 1]], { axis: 1, kind: 'max' }),
+  gate(
+    cosineLogitsOp,
+    'workgroup',
+    [
+      [1, 2, 3],
+      [2, 3],
+    ],
+    { scale: 100, skip: 1 },
+  ),
+  gate(
+    gemmOp,
+    'tiled',
+    [
+      [3, 20],
+      [3, 20],
+    ],
+    { bias: false, residual: false, weight: 'nk' },
+  ),
+  gate(attentionOp, 'tiled', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
+];
+
+function loweringOf({ op, variant, shapes, attrs }: Gate): {
+  lowering: Lowering;
+  bytes: (operand: Operand) => number;
+} {
+  const inputs = shapes.map((shape) => tensorType('f32', shape));
+  const outputs = op.infer(inputs, attrs);
+  const lowering = op.variants.find((v) => v.name === variant)!.lower({ inputs, outputs, attrs }, PORTABLE);
+  if (isCannot(lowering)) throw new Error(lowering.cannot);
+  const typeOf = (operand: Operand) => {
+    if ('input' in operand) return inputs[operand.input]!;
+    return 'output' in operand ? outputs[operand.output]! : lowering.scratch![operand.scratch]!;
+  };
+  return { lowering, bytes: (operand) => byteSize(typeOf(operand)) };
+}
+
+/** The first races that one workgroup of a dispatch has. */
+function racesOf(dispatch: Dispatch, text: string, bytes: (operand: Operand) => number): string[] {
+  const { entryPoint, bindings } = reflect(dispatch.kernel.name, text);
+  const group = Object.fromEntries(
+    bindings.map(({ name, binding }) => {
+      const length = bytes(dispatch.bindings[name]!) / 4;
+      return [binding, Float32Array.from({ length }, (_, i) => uniformAt(i, binding))];
+    }),
+  );
+  const { races, errors } = detectRaces(text, entryPoint, [1, 1, 1], { 0: group });
+  expect(errors, 'the interpreter runs the kernel').toEqual([]);
+  return races.slice(0, 3).map((race) => race.message);
+}
+
+/** The kernel's text; the interpreter overlooks a barrier that opens a block, so a statement goes before it. */
+function textOf({ kernel, ...given }: Dispatch, constants: Gate['constants'] = {}): string {
+  const text = specialise(kernel.name, kernel.wgsl, {
+    ...given,
+    constants: { ...given.constants, ...constants },
+    includes: kernel.includes ?? {},
+  });
+  return text.replace(/\{(\s*)(?=workgroupBarrier\(\);)/g, '{$1let before_barrier = 0u;$1');
+}
+
+const BARRIER = 'workgroupBarrier();';
+
+describe.each(gates.map((one) => [one.name, one] as const))('%s', (_name, one) => {
+  const { lowering, bytes } = loweringOf(one);
+  const dispatches = lowering.dispatches.filter(({ kernel }) => kernel.wgsl.includes(BARRIER));
+
+  test('has no race', () => {
+    expect(dispatches.length).toBeGreaterThan(0);
+    for (const dispatch of dispatches)
+      expect(racesOf(dispatch, textOf(dispatch, one.constants), bytes)).toEqual([]);
+  });
+
+  const barriers = dispatches.flatMap((dispatch) => {
+    const parts = textOf(dispatch, one.constants).split(BARRIER);
+    return parts.slice(1).map((_, i) => ({ dispatch, parts, i: i + 1 }));
+  });
+  test.each(barriers)('has one without barrier $i', ({ dispatch, parts, i }) => {
+    const without = `${parts.slice(0, i).join(BARRIER)}${parts.slice(i).join(BARRIER)}`;
+    expect(racesOf(dispatch, without, bytes)).not.toEqual([]);
+  });
+});
+
+test('every variant with a barrier stands at the gate', () => {
+  const withBarrier = suites.flatMap(({ op, cases }) =>
+    op.variants
+      .filter((variant) =>
+        cases.some((one) => {
+          const outputs = op.infer(one.inputs, one.attrs);
+          const lowering = variant.lower({ inputs: one.inputs, outputs, attrs: one.attrs }, PORTABLE);
+          return !isCannot(lowering) && lowering.dispatches.some((d) => d.kernel.wgsl.includes(BARRIER));
+        }),
+      )
+      .map((variant) => `${op.name} ${variant.name}`),
+  );
+  expect(new Set(gates.map((one) => `${one.op.name} ${one.variant}`))).toEqual(new Set(withBarrier));
+});
