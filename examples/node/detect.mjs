@@ -32,7 +32,7 @@ for await (const outcome of model.detectEach(files)) {
   const { score, map, size } = outcome.detection;
   const peak = map.reduce((best, value, i) => (value > map[best] ? i : best), 0);
   const [x, y] = [peak % size, Math.floor(peak / size)].map((at) => Math.round((100 * at) / (size - 1)));
-  console.log(`${score.toFixed(4)}  ${file}  most abnormal at ${x} % from the left, ${y} % from the top`);
+  console.log(`${score.toFixed(4)}  ${file}  highest at ${x} % across, ${y} % down: ${map[peak].toFixed(2)}`);
 }
 
 await model.destroy();

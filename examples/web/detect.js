@@ -35,7 +35,7 @@ async function detect(files) {
   let done = 0;
   for await (const outcome of model.detectEach(files)) {
     const { name } = files[outcome.index];
-    results.append('error' in outcome ? failure(name, outcome.error) : figure(name, outcome));
+    results.append('error' in outcome ? captioned('', outcome.error.message) : figure(name, outcome));
     status.textContent = `${++done} of ${files.length}, on ${gpu.name}`;
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
@@ -92,10 +92,6 @@ function figure(name, { image, detection }) {
   });
   picture.append(original, heatmap);
   return captioned(picture, `${name}: score ${score.toFixed(3)} of ${levels.length}`);
-}
-
-function failure(name, error) {
-  return captioned('', `${name}: ${error.message}`);
 }
 
 /** Text only: a file may be called `<img onerror=...>`. */
