@@ -24,8 +24,8 @@ function reduceCase(
 
 /** Terms from 1 to 2: the running sum grows and its last digits fall off. */
 const positive: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => 1.5 + uniformAt(i) / 2);
-/** Everything below zero: a maximum that starts from 0 is wrong. */
-const negative: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => uniformAt(i) - 1.5);
+/** Growing from -2 to -1: the last term is the maximum, and one that starts from 0 is wrong. */
+const growing: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => (i + 1) / length - 2);
 
 export const reduceSuite: OpSuite<ReduceAttrs> = {
   op: reduceOp,
@@ -37,12 +37,12 @@ export const reduceSuite: OpSuite<ReduceAttrs> = {
     reduceCase('sum', 'f32', [57600], 0, { note: 'either sign' }),
     reduceCase('sum', 'f32', [2, 57600, 2], 1, { fill: positive, note: 'positive' }),
     reduceCase('sum', 'f32', [3, 1, 5], 1),
-    reduceCase('max', 'f32', [50, 77], 0, { fill: negative, note: 'negative' }),
-    reduceCase('max', 'f32', [1], 0, { fill: negative, note: 'negative' }),
+    reduceCase('max', 'f32', [50, 77], 0, { fill: growing, note: 'growing' }),
+    reduceCase('max', 'f32', [1], 0, { fill: growing, note: 'growing' }),
     reduceCase('mean', 'f32', [70000, 3], 1),
     reduceCase('sum', 'f32', [2, 3, 5, 7], 2),
     reduceCase('mean', 'f16', [3, 50, 33], 1),
     reduceCase('sum', 'f16', [290, 7], 0),
-    reduceCase('max', 'f16', [5, 77], 1, { fill: negative, note: 'negative' }),
+    reduceCase('max', 'f16', [5, 77], 1, { fill: growing, note: 'growing' }),
   ],
 };

@@ -1,0 +1,92 @@
+/** The correctness test can fail: for each op a kernel with one thing wrong is caught by the same comparison. */
+import { expect, test } from 'vitest';
+import { suites } from '../../src/kernels/suites';
+import { isCannot, type KernelSource, type Op } from '../../src/runtime/op';
+import { openTestGpu } from '../helpers/gpu';
+import { callOf, mismatchOf, referenceOf, runCase, usesF16 } from './run-case';
+
+const gpu = await openTestGpu();
+
+/** [op, variant, right, wrong]: the first `right` of the kernel, or of what it includes, is replaced. */
+const faults: readonly (readonly [op: string, variant: string, right: string, wrong: string])[] = [
+  ['patchify', 'plain', '+ gx * P + px', '+ gx * P + py'],
+  ['patchify', 'plain', 'gy * P + py', 'gx * P + py'],
+  ['assemble_tokens', 'plain', 'image * P + token - 1u', 'image * P + token'],
+  ['assemble_tokens', 'plain', 'v += class_embedding[d];', ''],
+  ['assemble_prompts', 'plain', 'place <= M', 'place < M'],
+  ['assemble_prompts', 'plain', 'place >= 1u && ', ''],
+  ['layer_norm', 'plain', '- mean) * scale', '+ mean) * scale'],
+  ['layer_norm', 'workgroup', 'half > 0u', 'half > 1u'],
+  ['gemm', 'plain', 'k < K', 'k < K - 1u'],
+  ['gemm', 'registers', 'k < K / 4u', 'k < K / 4u - 1u'],
+  ['gemm', 'tiled', 'slice < K', 'slice < K - SLICE'],
+  ['attention', 'plain', 'sum[c] * shrink', 'sum[c]'],
+  ['attention', 'tiled', 'total *= shrink', 'total *= 1.0f'],
+  ['activation', 'plain', '1.0f - tail', 'tail'],
+  ['activation', 'plain', '0.305f', '0.306f'],
+  ['activation', 'plain', '-1.702f', '-1.7f'],
+  ['activation', 'plain', '0.01f * x', '0.1f * x'],
+  ['residual_mix', 'plain', 'ALPHA * f32(a[i])', 'BETA * f32(a[i])'],
+  ['gather_rows', 'plain', 'rows[i / COLS]', 'rows[i / COLS] + 1u'],
+  ['gather_rows', 'plain', 'ROWS - 1u', 'ROWS - 2u'],
+  ['l2_normalize', 'plain', 'sqrt(squares)', 'squares'],
+  ['l2_normalize', 'workgroup', 'c = local; c < COLS', 'c = local; c < COLS - 1u'],
+  ['l2_normalize', 'plain', 'max(sqrt(squares), EPS)', 'sqrt(squares)'],
+  ['cosine_logits', 'plain', '* N + SKIP +', '* N +'],
+  ['cosine_logits', 'workgroup', 'cell < CELLS', 'cell < SIZE'],
+  ['softmax', 'plain', 'x[start + c]) - largest) / sum', 'x[start + c])) / sum'],
+  ['softmax', 'workgroup', 'partial[local] = max(', 'partial[local] = min('],
+  ['resize_bilinear', 'plain', 'size_in - 1u);', 'size_in);'],
+  ['resize_bilinear', 'plain', 'mix(top, bottom, down.share)', 'mix(bottom, top, down.share)'],
+  ['reduce', 'plain', 'c < min(b + 32u, AXIS)', 'c < min(b + 31u, AXIS)'],
+  ['reduce', 'workgroup', 'a = local; a < AXIS', 'a = local; a < AXIS - 1u'],
+  ['reduce', 'plain', 'a = 1u; a < AXIS', 'a = 1u; a < AXIS - 1u'],
+  ['reduce', 'plain', 'largest = f32(x[start]);', 'largest = 0.0f;'],
+  ['class_sum', 'plain', 'i * K + CLASS', 'i * K'],
+  ['class_sum', 'plain', 'sum += x6[at];', ''],
+];
+
+/** The op with every `right` of a variant's kernels, includes first, made `wrong`. */
+function broken(op: Op<unknown>, right: string, wrong: string): Op<unknown> {
+  const spoil = (kernel: KernelSource): KernelSource => ({
+    name: kernel.name,
+    wgsl: kernel.wgsl.replace(right, wrong),
+    ...(kernel.includes && {
+      includes: Object.fromEntries(
+        Object.entries(kernel.includes).map(([name, text]) => [name, text.replace(right, wrong)]),
+      ),
+    }),
+  });
+  const variants = op.variants.map((variant): Op<unknown>['variants'][number] => ({
+    name: variant.name,
+    lower: (call, caps) => {
+      const lowering = variant.lower(call, caps);
+      if (isCannot(lowering)) return lowering;
+      return { ...lowering, dispatches: lowering.dispatches.map((d) => ({ ...d, kernel: spoil(d.kernel) })) };
+    },
+  }));
+  return { ...op, variants };
+}
+
+test.each(faults)('%s, %s: "%s" made "%s" is caught', async (name, variant, right, wrong) => {
+  const suite = suites.find((s) => s.op.name === name)!;
+  const op = broken(suite.op, right, wrong);
+  let seen = false;
+  for (const one of suite.cases) {
+    const call = callOf(suite, one);
+    if (one.bench || usesF16(call) || Math.max(...call.inputs.map((t) => t.shape[0] ?? 0)) > 10_000) continue;
+    const lowering = op.variants.find((v) => v.name === variant)!.lower(call, gpu.caps);
+    const sound = suite.op.variants.find((v) => v.name === variant)!.lower(call, gpu.caps);
+    if (isCannot(lowering) || isCannot(sound)) continue;
+    const texts = (of: typeof sound) => JSON.stringify(of.dispatches.map(({ kernel }) => kernel));
+    expect(texts(lowering), 'the fault is in the kernel').not.toBe(texts(sound));
+    const { outputs } = await runCase(gpu, op, one, variant);
+    seen ||= mismatchOf(call, outputs, referenceOf(suite, one)) !== undefined;
+    if (seen) break;
+  }
+  expect(seen).toBe(true);
+});
+
+test('each op has a fault of its own', () => {
+  expect(new Set(faults.map(([op]) => op))).toEqual(new Set(suites.map((s) => s.op.name)));
+});
