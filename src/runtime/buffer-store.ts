@@ -46,7 +46,10 @@ export class BufferStore implements TensorLookup {
     this.#entries.set(name, { type, buffer: buffer! });
   }
 
-  /** Writes f32 values from element `start` on, converted to the tensor's dtype. For f16 `start` must be even. */
+  /**
+   * Writes f32 values from element `start` on, converted to the tensor's dtype. f16 is written in whole 4-byte words: `start`
+   * must be even, and so must the length of every write but the last.
+   */
   async write(name: string, values: Float32Array<ArrayBuffer>, start = 0): Promise<void> {
     const { type, buffer } = this.get(name);
     if (start + values.length > sizeOf(type)) {
@@ -60,7 +63,13 @@ export class BufferStore implements TensorLookup {
     if (type.dtype === 'f32') {
       queue.writeBuffer(buffer, start * 4, values);
     } else if (type.dtype === 'f16') {
-      // Writes are whole 4-byte words.
+      if (start % 2 !== 0 || (values.length % 2 !== 0 && start + values.length < sizeOf(type))) {
+        throw new MlaLpError(
+          'bad-value',
+          `${name} ${describe(type)}: ${values.length} values at ${start} are not whole 4-byte words.`,
+          '',
+        );
+      }
       const words = encodeF16(values, new Uint16Array(values.length + (values.length & 1)));
       queue.writeBuffer(buffer, start * 2, words);
     } else {

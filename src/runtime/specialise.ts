@@ -74,6 +74,7 @@ function literalOf(name: string, id: string, type: string, value: number | boole
   if (type === 'bool') return String(Boolean(value));
   const number = Number(value);
   if (type === 'f32') {
+    if (!Number.isFinite(Math.fround(number))) fail(name, `${id} = ${value} is no f32.`);
     const text = String(Math.fround(number));
     return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
   }
@@ -138,5 +139,6 @@ function unroll(name: string, source: string, constants: ReadonlyMap<string, num
     }
     text = text.slice(0, match.index) + copies.join('\n') + text.slice(end);
   }
+  if (/^\s*\/\/ @unroll/m.test(text)) fail(name, '@unroll is not followed by a loop of the form it knows.');
   return text;
 }

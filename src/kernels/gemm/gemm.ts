@@ -12,9 +12,12 @@ import type { Graph, Tensor } from '../../runtime/graph';
 import type { Cannot, Dispatch, Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { type Dtype, describe, sameShape, sizeOf } from '../../runtime/tensor-type';
 import { ACTIVATION_INCLUDES, type ActivationKind } from '../activation/activation';
+import epilogueWgsl from './gemm_epilogue.wgsl';
 import plainWgsl from './gemm_plain.wgsl';
 import registersWgsl from './gemm_registers.wgsl';
 import tiledWgsl from './gemm_tiled.wgsl';
+
+const INCLUDES = { ...ACTIVATION_INCLUDES, gemm_epilogue: epilogueWgsl };
 
 export interface GemmAttrs {
   readonly bias: boolean;
@@ -53,7 +56,7 @@ function dispatch(
     (f) => typeof f === 'string',
   );
   const only: Dispatch = {
-    kernel: { name: `gemm_${name}`, wgsl, includes: ACTIVATION_INCLUDES },
+    kernel: { name: `gemm_${name}`, wgsl, includes: INCLUDES },
     constants: { ...sizes(call), ...constants },
     types: { X: call.inputs[0]!.dtype, W: call.inputs[1]!.dtype, Y: call.outputs[0]!.dtype },
     flags,

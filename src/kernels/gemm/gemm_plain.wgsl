@@ -23,6 +23,8 @@ const K_STRIDE: u32 = 1u;
 // @end
 @group(0) @binding(4) var<storage, read_write> y: array<Y>;
 
+// @include gemm_epilogue
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -39,20 +41,5 @@ fn main(
   for (var k = 0u; k < K; k++) {
     sum += f32(x[row * K + k]) * f32(w[col * COL_STRIDE + k * K_STRIDE]);
   }
-  // @if BIAS
-  sum += bias[col];
-  // @end
-  // @if GELU
-  sum = gelu(sum);
-  // @end
-  // @if QUICK_GELU
-  sum = quick_gelu(sum);
-  // @end
-  // @if LEAKY_RELU
-  sum = leaky_relu(sum);
-  // @end
-  // @if RESIDUAL
-  sum += f32(residual[index]);
-  // @end
-  y[index] = Y(sum);
+  y[index] = Y(epilogue(sum, row, col));
 }

@@ -26,25 +26,7 @@ const WX: u32 = 8u;
 // @end
 @group(0) @binding(4) var<storage, read_write> y: array<Y>;
 
-fn epilogue(sum: f32, row: u32, col: u32) -> Y {
-  var v = sum;
-  // @if BIAS
-  v += bias[col];
-  // @end
-  // @if GELU
-  v = gelu(v);
-  // @end
-  // @if QUICK_GELU
-  v = quick_gelu(v);
-  // @end
-  // @if LEAKY_RELU
-  v = leaky_relu(v);
-  // @end
-  // @if RESIDUAL
-  v += f32(residual[row * N + col]);
-  // @end
-  return Y(v);
-}
+// @include gemm_epilogue
 
 @compute @workgroup_size(WX)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -83,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (row + m < M) {
       for (var n = 0u; n < TN; n++) {
         if (col + n < N) {
-          y[(row + m) * N + col + n] = epilogue(sum[m * TN + n], row + m, col + n);
+          y[(row + m) * N + col + n] = Y(epilogue(sum[m * TN + n], row + m, col + n));
         }
       }
     }

@@ -28,25 +28,7 @@ const STRIDE: u32 = 65u;
 var<workgroup> a_tile: array<f32, 1040>; // SLICE * STRIDE
 var<workgroup> b_tile: array<f32, 1040>;
 
-fn epilogue(sum: f32, row: u32, col: u32) -> Y {
-  var v = sum;
-  // @if BIAS
-  v += bias[col];
-  // @end
-  // @if GELU
-  v = gelu(v);
-  // @end
-  // @if QUICK_GELU
-  v = quick_gelu(v);
-  // @end
-  // @if LEAKY_RELU
-  v = leaky_relu(v);
-  // @end
-  // @if RESIDUAL
-  v += f32(residual[row * N + col]);
-  // @end
-  return Y(v);
-}
+// @include gemm_epilogue
 
 @compute @workgroup_size(16, 16)
 fn main(
@@ -100,7 +82,7 @@ fn main(
     for (var n = 0u; n < 4u; n++) {
       let col = col0 + id.x * 4u + n;
       if (row < M && col < N) {
-        y[row * N + col] = epilogue(sum[m * 4u + n], row, col);
+        y[row * N + col] = Y(epilogue(sum[m * 4u + n], row, col));
       }
     }
   }
