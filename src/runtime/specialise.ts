@@ -78,7 +78,8 @@ function literalOf(name: string, id: string, type: string, value: number | boole
     const text = String(Math.fround(number));
     return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
   }
-  if (!Number.isSafeInteger(number) || (type === 'u32' && number < 0))
+  const [least, most] = type === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1];
+  if (!Number.isSafeInteger(number) || number < least || number > most)
     fail(name, `${id} = ${value} is no ${type}.`);
   return type === 'u32' ? `${number}u` : `${number}i`;
 }
