@@ -38,9 +38,9 @@ export const copyOp: Op<null> = {
   flops: () => 0,
 };
 
-/** Larger than caches: 32 MB each way where the memory is a PC's, 128 MiB (the portable limit of a binding) on a GPU. */
+/** Larger than caches: 16 MiB each way for CPUs, 128 MiB (the portable limit of a binding) on a GPU. */
 export function copySuite(software: boolean): OpSuite<null> {
-  const mebibytes = software ? 32 : 128;
+  const mebibytes = software ? 16 : 128;
   return {
     op: copyOp,
     reference: ([x]) => [x!],

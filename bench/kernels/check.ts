@@ -1,4 +1,5 @@
 /** Verifies a kernel before it gets a time: against the float64 reference, on the case itself where that is affordable. */
+import type { InputData } from '../../src/runtime/executable';
 import { isCannot } from '../../src/runtime/op';
 import { sizeOf } from '../../src/runtime/tensor-type';
 import {
@@ -6,7 +7,7 @@ import {
   type AnySuite,
   callOf,
   mismatchOf,
-  referenceOf,
+  operandsOf,
   runCase,
   skipReason,
   usesF16,
@@ -29,6 +30,7 @@ function affordable(suite: AnySuite, one: AnyCase): boolean {
 
 /** Remembers what was verified: a smaller case stands for many larger ones, and variants share a reference. */
 export class Checker {
+  readonly #operands = new Map<AnyCase, InputData[]>();
   readonly #references = new Map<AnyCase, Float64Array[]>();
   readonly #smaller = new Map<string, Promise<string | undefined>>();
 
@@ -60,8 +62,19 @@ export class Checker {
     return wrong ? { wrong: `${smaller.name}: ${wrong}` } : { checked: 'smaller case' };
   }
 
-  /** Frees the references of a finished suite. */
+  /** Operand values as they are stored; made once for all variants. */
+  operands(one: AnyCase): readonly InputData[] {
+    let values = this.#operands.get(one);
+    if (!values) {
+      values = operandsOf(one);
+      this.#operands.set(one, values);
+    }
+    return values;
+  }
+
+  /** Frees what a finished suite needed. */
   forget(): void {
+    this.#operands.clear();
     this.#references.clear();
   }
 
@@ -87,7 +100,8 @@ export class Checker {
   #reference(suite: AnySuite, one: AnyCase): Float64Array[] {
     let want = this.#references.get(one);
     if (!want) {
-      want = referenceOf(suite, one);
+      const operands = this.operands(one).map((values) => Float64Array.from(values));
+      want = suite.reference(operands, callOf(suite, one));
       this.#references.set(one, want);
     }
     return want;

@@ -3,14 +3,7 @@ import { suites } from '../../src/kernels/suites';
 import { DeviceLostError, OptionError } from '../../src/runtime/errors';
 import type { Graph } from '../../src/runtime/graph';
 import { isCannot } from '../../src/runtime/op';
-import {
-  type AnyCase,
-  type AnySuite,
-  callOf,
-  operandsOf,
-  skipReason,
-  usesF16,
-} from '../../test/kernels/run-case';
+import { type AnyCase, type AnySuite, callOf, skipReason, usesF16 } from '../../test/kernels/run-case';
 import { type AddRepetition, GraphTimer, storeOf, type TimerOptions } from '../graph-timer';
 import { interleave } from '../measure';
 import { type Ceilings, type Checked, type Floor, type Row, rowOf } from '../record';
@@ -147,7 +140,7 @@ export async function prepare(
     return undefined;
   };
   const call = callOf(suite, one);
-  const operands = operandsOf(one).map((values, i) => ({ type: one.inputs[i]!, values }));
+  const operands = checker.operands(one).map((values, i) => ({ type: one.inputs[i]!, values }));
   const store = await storeOf(session.gpu, operands);
   const add: AddRepetition = (g: Graph, repeat: number) => {
     const inputs = one.inputs.map((type, i) => g.weight(`x${i}`, type.dtype, type.shape));
