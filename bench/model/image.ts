@@ -86,7 +86,7 @@ export async function benchImage(session: Session, choice: ImageChoice, ceilings
       rowOf(
         { suite: 'image', case: name, variant, dtype, floor: work, ...(peak && { peakBytes: peak }) },
         ms,
-        work === none ? undefined : ceilings,
+        work.flops > 0 ? ceilings : undefined,
       );
     session.rows.push(
       row('plan', [planMs]),
