@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The command line: one file per command under commands/. */
 import { Command, CommanderError } from 'commander';
 import { MlaLpError } from '../runtime/errors';
@@ -6,6 +7,11 @@ import { registerDetect } from './commands/detect';
 import { registerDoctor } from './commands/doctor';
 import { registerWeights } from './commands/weights';
 import { version } from './version';
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
 
 const program = new Command('mla-lp')
   .description('Abnormality detection in medical images on WebGPU kernels. Not a medical device.')
@@ -25,7 +31,8 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof MlaLpError) {
     console.error(`mla-lp: ${error.message}`);
-    process.exitCode = error.code === 'bad-option' ? 2 : error.code === 'aborted' ? 130 : 1;
+    // After an interrupt the command has set the signal's own code.
+    process.exitCode ??= error.code === 'bad-option' ? 2 : 1;
   } else {
     console.error(error);
     console.error('mla-lp: this is a bug; please report it with the output of `mla-lp doctor`.');

@@ -74,7 +74,7 @@ export class ResultWriter {
       ...about,
       date: new Date(),
       colormap: this.options.colormap,
-      items: this.#items,
+      items: [...this.#items].sort((a, b) => b.rank - a.rank),
     });
     await writeFileAtomic(path, [new TextEncoder().encode(page)]);
     return path;

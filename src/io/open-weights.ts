@@ -51,6 +51,18 @@ const FOREIGN: readonly Foreign[] = [
     what: 'it is an HDF5 or GGUF file',
     remedy: 'Give the safetensors file of the same model.',
   },
+  {
+    matches: (start) =>
+      start.startsWith('\x89PNG') || start.startsWith('\xff\xd8\xff') || start.startsWith('BM'),
+    what: 'it is an image, not weights',
+    remedy: 'Give the weights to --weights, and images as arguments.',
+  },
+  {
+    // Prose; JSON, which an index of shards is, is not meant.
+    matches: (start) => start.length >= 8 && /^[\t\n\r\x20-\x7e]+$/.test(start) && !/^\s*[{[]/.test(start),
+    what: 'it is text, not weights',
+    remedy: 'Give a safetensors, .pt or .pth file.',
+  },
 ];
 
 /** @throws BadFileError for what is recognised as something else. */

@@ -33,6 +33,8 @@ export interface Dispatch {
   readonly types?: Readonly<Record<string, Dtype>>;
   /** Names of the `// @if NAME` blocks to keep. */
   readonly flags?: readonly string[];
+  /** false leaves `// @unroll` loops as they are. */
+  readonly unroll?: boolean;
   /** Binding name -> tensor. A missing or unknown name throws. */
   readonly bindings: Readonly<Record<string, Operand>>;
   readonly workgroups: readonly [x: number, y: number, z: number];

@@ -19,6 +19,8 @@ export interface Specialisation {
   readonly types?: Readonly<Record<string, Dtype>>;
   readonly flags?: readonly string[];
   readonly includes?: Readonly<Record<string, string>>;
+  /** false leaves `// @unroll` loops as they are, for compilers that choke on long bodies. */
+  readonly unroll?: boolean;
 }
 
 function fail(name: string, fact: string): never {
@@ -53,7 +55,7 @@ export function specialise(name: string, template: string, given: Specialisation
     return type === undefined ? line : `alias ${id} = ${type};`;
   });
   if (untyped.size > 0) fail(name, `it has no alias ${[...untyped].join(', ')}.`);
-  text = unroll(name, text, constants);
+  if (given.unroll !== false) text = unroll(name, text, constants);
   const needsF16 = /^alias\s+\w+\s*=\s*f16\s*;/m.test(text) && !/^enable f16;/m.test(text);
   return needsF16 ? `enable f16;\n${text}` : text;
 }

@@ -4,16 +4,12 @@ import type { Command } from 'commander';
 import { auroc, PixelAuroc } from '../../data/auroc';
 import { makePhantom, modalities, type Phantom } from '../../data/phantoms';
 import { resizeNearest } from '../../data/resize';
-import { packagedWeightsFolder } from '../../io/node/open-weights';
 import { writeFileAtomic } from '../../io/node/write-file';
 import { encodePng } from '../../platform/node/encode-png';
 import { defaultColormap } from '../../report';
-import { OptionError } from '../../runtime/errors';
 import { positiveInteger } from '../options';
 import { detectFiles } from './detect';
 
-/** What the shipped weights were trained at. */
-const IMAGE_SIZE = 112;
 /** Phantoms are drawn larger than the model looks at them, so that their pictures are worth looking at. */
 const PHANTOM_SIZE = 224;
 
@@ -56,11 +52,9 @@ async function demo(flags: DemoFlags): Promise<void> {
   const { report } = await detectFiles(
     [...phantoms.keys()],
     {
-      weights: shipped('phantom-clip.safetensors'),
+      weights: 'phantom-clip',
       method: 'clip',
-      prompts: shipped('phantom-clip.prompts.json'),
       preset: 'authors',
-      imageSize: IMAGE_SIZE,
       precision: 'f32',
       out: flags.out,
       colormap: defaultColormap,
@@ -79,11 +73,4 @@ async function demo(flags: DemoFlags): Promise<void> {
     `Image AUROC ${auroc(labels, scores).toFixed(3)}, pixel AUROC ${pixels.value().toFixed(3)} (chance: 0.500)`,
   );
   console.log(`Open ${resolve(report!)}`);
-}
-
-function shipped(name: string): string {
-  const folder = packagedWeightsFolder();
-  if (!folder)
-    throw new OptionError('The weights folder of mla-lp is missing.', 'Install the package again.');
-  return join(folder, name);
 }

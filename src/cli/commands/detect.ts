@@ -1,6 +1,10 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
+import { fileBytes } from '../../io/node/file-bytes';
+import { resolveWeights } from '../../io/node/open-weights';
 import { ensureWritableFolder } from '../../io/node/write-file';
 import { MlaLp } from '../../library/node';
 import type { Detection } from '../../model/detector';
@@ -15,11 +19,11 @@ import { openSession, type Session } from '../session';
 import { version } from '../version';
 
 export interface DetectFlags {
-  weights: string;
+  weights?: string;
   method?: 'mla-lp' | 'clip';
   checkpoint?: string;
   preset: 'authors' | 'paper';
-  imageSize: number;
+  imageSize?: number;
   precision: string;
   batch?: number;
   prompts?: string;
@@ -42,7 +46,10 @@ export function registerDetect(program: Command): void {
     .command('detect')
     .description('score images and draw heatmaps of what looks abnormal')
     .argument('<images...>', 'image files, folders or glob patterns')
-    .requiredOption('--weights <file>', 'CLIP weights: a file, a folder, a pulled name, or synthetic:<model>')
+    .option(
+      '--weights <file>',
+      'CLIP weights: a file, a folder, a known name (phantom-clip ships), or synthetic:<model>',
+    )
     .option('--checkpoint <file>', "trained adapters and prompts: ours, MVFA's or MLA-LP's .pth")
     .addOption(
       new Option('--method <name>', 'mla-lp (needs a checkpoint) or clip (needs no training)').choices([
@@ -55,7 +62,7 @@ export function registerDetect(program: Command): void {
         .choices(['authors', 'paper'])
         .default('authors'),
     )
-    .option('--image-size <px>', 'side the model runs at', positiveInteger, 240)
+    .option('--image-size <px>', 'side the model runs at (default: 240; phantom-clip 112)', positiveInteger)
     .addOption(
       new Option('--precision <type>', 'storage on the device').choices(['f32', 'f16']).default('f32'),
     )
@@ -76,7 +83,7 @@ export function registerDetect(program: Command): void {
     .addOption(
       new Option(
         '--range <kind>',
-        "colour range: full (0 to the number of stages) or auto (each image's own extremes)",
+        "colour range: full (0 to 4 stages, 0 to 1 for clip) or auto (each image's own extremes)",
       )
         .choices(['full', 'auto'])
         .default('full'),
@@ -99,20 +106,48 @@ export async function detectFiles(
   onDetection?: (file: string, detection: Detection) => void,
 ): Promise<{ failed: number; report?: string }> {
   const quiet = flags.quiet === true;
-  const prompts = flags.prompts === undefined ? undefined : await readPrompts(flags.prompts);
+  const { weights } = flags;
+  if (weights === undefined) {
+    throw new OptionError(
+      'No --weights were given.',
+      'phantom-clip ships with mla-lp; `mla-lp weights pull` fetches the real ones (see `mla-lp weights list`).',
+    );
+  }
+  if (flags.method === 'mla-lp' && flags.checkpoint === undefined) {
+    throw new OptionError(
+      'Method mla-lp needs --checkpoint: trained adapters.',
+      'Method clip needs no training.',
+    );
+  }
+  if (flags.checkpoint !== undefined && !flags.checkpoint.startsWith('synthetic:')) {
+    await (await fileBytes(flags.checkpoint)).close();
+  }
+  // Weights may bring the sentences and the image size that they were trained with.
+  const own =
+    flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
+  const promptFile = flags.prompts ?? own;
+  const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
+  const imageSize = flags.imageSize ?? prompts?.imageSize ?? 240;
   const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
   // Where results go is proved before the long part begins.
   if (out !== undefined) await ensureWritableFolder(out);
   const maps = flags.maps === undefined ? undefined : await MapWriter.open(flags.maps);
   const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
+  const stop = (signal: NodeJS.Signals) => {
+    process.exitCode = signal === 'SIGTERM' ? 143 : 130;
+    interrupt.abort();
+  };
   let session: Session | undefined;
   try {
-    const opened = await openSession({ ...flags, quiet });
+    const opened = await openSession({ ...flags, weights, quiet });
     session = opened;
     process.once('SIGINT', stop).once('SIGTERM', stop);
     const { weights: _weights, prompts: _prompts, ...rest } = flags;
-    const model = await MlaLp.load(opened.clip, { ...rest, ...(prompts && { prompts }) });
+    const model = await MlaLp.load(opened.clip, {
+      ...rest,
+      imageSize,
+      ...(prompts && { prompts: prompts.set }),
+    });
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
     }
@@ -122,11 +157,11 @@ export async function detectFiles(
       return writer?.finish({
         title: 'Abnormality detection',
         adapter: opened.gpu.name,
-        weights: flags.weights,
-        method: describeMethod(model.method, flags),
+        weights: shortPath(weights),
+        method: describeMethod(model.method, flags, promptFile),
         version,
         details: {
-          'Image size': `${flags.imageSize} px`,
+          'Image size': `${imageSize} px`,
           Precision: flags.precision,
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
@@ -171,16 +206,30 @@ export async function detectFiles(
   }
 }
 
-function describeMethod(method: string, flags: DetectFlags): string {
+function describeMethod(method: string, flags: DetectFlags, prompts?: string): string {
   const parts = [method, `preset ${flags.preset}`];
-  if (flags.checkpoint) parts.push(`checkpoint ${flags.checkpoint}`);
-  if (flags.prompts) parts.push(`prompts ${flags.prompts}`);
+  if (flags.checkpoint) parts.push(`checkpoint ${shortPath(flags.checkpoint)}`);
+  if (prompts) parts.push(`prompts ${shortPath(prompts)}`);
   return parts.join(', ');
 }
 
-async function readPrompts(path: string): Promise<PromptSet> {
+/** The file's name: folders may tell whose images these are. */
+function shortPath(path: string): string {
+  return path.startsWith('synthetic:') ? path : basename(path);
+}
+
+/** `<weights>.prompts.json` beside the weights, if there is one. */
+async function sidecarPrompts(weights: string): Promise<string | undefined> {
+  if (weights.startsWith('synthetic:')) return undefined;
+  const path = (await resolveWeights(weights)).replace(/\.[^.\\/]+$/, '.prompts.json');
+  return existsSync(path) ? path : undefined;
+}
+
+async function readPrompts(path: string): Promise<{ set: PromptSet; imageSize?: number }> {
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new OptionError(`${path}: the prompts cannot be read (${cause.code}).`, 'Check the path.');
   });
-  return parsePrompts(text, path);
+  const set = parsePrompts(text, path);
+  const size = /^\s*\{/.test(text) ? (JSON.parse(text) as { imageSize?: unknown }).imageSize : undefined;
+  return { set, ...(typeof size === 'number' && { imageSize: size }) };
 }

@@ -6,7 +6,7 @@
  * Operand: qkv f32|f16 [B, T, 3 D], D = heads * d, laid out [q | k | v] as CLIP's in_proj gives it. Results: y like qkv with
  * D columns; with `saveLse` also lse f32 [B, heads, T], the log of each row's sum of exponentials, which backward needs.
  */
-import { foldGrid } from '../../runtime/capabilities';
+import { type Capabilities, foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Cannot, Lowering, Op, OpCall, Operand } from '../../runtime/op';
@@ -32,6 +32,7 @@ function lowering(
   wgsl: string,
   constants: Record<string, number>,
   workgroups: readonly [number, number, number],
+  caps: Capabilities,
 ): Lowering {
   const { tokens, heads, size } = sizes(call);
   const { causal, saveLse } = call.attrs;
@@ -45,11 +46,20 @@ function lowering(
         constants: { TOKENS: tokens, HEADS: heads, SCALE: 1 / Math.sqrt(size), CAUSAL: causal, ...constants },
         types: { T: call.inputs[0]!.dtype },
         flags: saveLse ? ['LSE'] : [],
+        unroll: !chokesOnUnrolling(caps),
         bindings,
         workgroups,
       },
     ],
   };
+}
+
+/**
+ * lavapipe (subgroups of 8): its LLVM turns compute shaders into coroutines, and needs minutes for 64-wide heads unrolled,
+ * 2 s without; the kernel runs as fast (Mesa 25, LLVM 15, November 2026).
+ */
+function chokesOnUnrolling(caps: Capabilities): boolean {
+  return caps.software && caps.subgroupMaxSize >= 8;
 }
 
 function quadObstacle(size: number, most: number): Cannot | undefined {
@@ -78,16 +88,16 @@ export const attentionOp: Op<AttentionAttrs> = {
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
         const grid = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
-        return lowering(call, 'plain', plainWgsl, { BATCH: batch, SIZE: size }, grid);
+        return lowering(call, 'plain', plainWgsl, { BATCH: batch, SIZE: size }, grid, caps);
       },
     },
     {
       name: 'registers',
-      lower(call) {
+      lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
         const obstacle = quadObstacle(size, 128);
         const grid = [Math.ceil(tokens / 32), heads, batch] as const;
-        return obstacle ?? lowering(call, 'registers', registersWgsl, { QUADS: size / 4 }, grid);
+        return obstacle ?? lowering(call, 'registers', registersWgsl, { QUADS: size / 4 }, grid, caps);
       },
     },
     {
@@ -98,7 +108,7 @@ export const attentionOp: Op<AttentionAttrs> = {
         const obstacle = quadObstacle(size, Math.min(most, 128));
         const grid = [Math.ceil(tokens / 64), heads, batch] as const;
         const constants = { QUADS: size / 4, SLICE: 4 * size };
-        return obstacle ?? lowering(call, 'tiled', tiledWgsl, constants, grid);
+        return obstacle ?? lowering(call, 'tiled', tiledWgsl, constants, grid, caps);
       },
     },
   ],
