@@ -58,12 +58,7 @@ test('left alone, modalities and lesions are drawn evenly', () => {
   expect(Math.abs(drawn.filter((p) => p.abnormal).length - 150)).toBeLessThan(40);
 });
 
-test('any size from 16 on, fast', () => {
-  makePhantom(1);
-  const start = performance.now();
-  for (let seed = 0; seed < 30; seed++) makePhantom(seed, { size: 112 });
-  // 11 ms each on two cores; the bound leaves room for a busy machine.
-  expect((performance.now() - start) / 30).toBeLessThan(30);
+test('any size from 16 on', () => {
   expect(makePhantom(0, { size: 240 }).image.data.length).toBe(240 * 240 * 3);
   expect(() => makePhantom(0, { size: 15 })).toThrow(OptionError);
 });
