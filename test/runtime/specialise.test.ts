@@ -134,6 +134,11 @@ describe('@unroll', () => {
     ]);
   });
 
+  test('is left to the compiler where the dispatch says so', () => {
+    const template = '// @unroll\nfor (var i = 0u; i < 3u; i++) { s[i] = 0; }';
+    expect(specialise('t', template, { unroll: false })).toBe(template);
+  });
+
   test('an empty range leaves nothing', () => {
     expect(lines(specialise('t', 'a\n// @unroll\nfor (var i = 0u; i < 0u; i++) { x }\nb'))).toEqual([
       'a',
