@@ -25,7 +25,7 @@ export default defineConfig({
     // Dawn is a native addon: processes, not threads.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: full ? 1_800_000 : 60_000,
-    hookTimeout: full ? 1_800_000 : 60_000,
+    testTimeout: full ? 1_800_000 : 300_000,
+    hookTimeout: full ? 1_800_000 : 300_000,
   },
 });
