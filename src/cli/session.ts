@@ -45,6 +45,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       bar.finish();
       bar = undefined;
     },
+  }).catch((error: unknown) => {
+    gpu.destroy();
+    throw error;
   });
   return {
     gpu,

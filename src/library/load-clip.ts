@@ -46,7 +46,19 @@ export async function loadClip(
   gpu.requirePrecision(precision);
   const synthetic = typeof weights === 'string' && weights.startsWith('synthetic:');
   const stored = synthetic ? syntheticClip(weights.slice('synthetic:'.length)) : await openTensors(weights);
-  const source = asClipWeights(stored);
-  const config = readClipConfig(source, { ...(heads && { heads }), ...(textHeads && { textHeads }) });
-  return new Clip(gpu, source, config, precision, onProgress);
+  return closingOnError(stored, () => {
+    const source = asClipWeights(stored);
+    const config = readClipConfig(source, { ...(heads && { heads }), ...(textHeads && { textHeads }) });
+    return new Clip(gpu, source, config, precision, onProgress);
+  });
+}
+
+/** What `read` makes of an opened file; the file is closed when it is refused. */
+export async function closingOnError<T>(source: TensorSource, read: () => T): Promise<T> {
+  try {
+    return read();
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }

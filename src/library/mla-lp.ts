@@ -13,7 +13,7 @@ import { loadWeights } from '../model/weight-loader';
 import { BufferStore } from '../runtime/buffer-store';
 import { AbortedError, MlaLpError, OptionError } from '../runtime/errors';
 import { Graph } from '../runtime/graph';
-import { openTensors, type WeightsInput } from './load-clip';
+import { closingOnError, openTensors, type WeightsInput } from './load-clip';
 import { type ImageInput, platform } from './platform';
 
 export interface MlaLpOptions {
@@ -79,12 +79,13 @@ export class MlaLp {
     }
     const trained = method === 'mla-lp' ? await openAdapters(checkpoint!, clip) : undefined;
     try {
+      const shape = { method, preset, imageSize, stages: trained?.stages ?? 0 };
+      Detector.check(clip, shape, batch);
       const text = trained?.hasPrompts
         ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
         : await fixedColumns(clip, prompts ?? fixedPrompts(object), preset.activation);
       clip.releaseText();
-      const settings = { method, preset, imageSize, text, stages: trained?.stages ?? 0 };
-      return new MlaLp(clip, await Detector.create(clip, settings, trained?.source), batch);
+      return new MlaLp(clip, await Detector.create(clip, { ...shape, text }, trained?.source), batch);
     } finally {
       await trained?.source.close();
     }
@@ -199,7 +200,7 @@ interface Trained {
 async function openAdapters(input: WeightsInput, clip: Clip): Promise<Trained> {
   const synthetic = typeof input === 'string' && input.startsWith('synthetic:');
   const stored = synthetic ? syntheticCheckpoint(input.slice('synthetic:'.length)) : await openTensors(input);
-  return openCheckpoint(stored, clip.config);
+  return closingOnError(stored, () => openCheckpoint(stored, clip.config));
 }
 
 async function learnedColumns(
@@ -217,7 +218,7 @@ async function learnedColumns(
     });
     await loadWeights(wanted, contexts, [checkpoint]);
     const vectors = normal!.shape[1]!;
-    const tokens = await learnablePromptTokens(vectors);
+    const tokens = await learnablePromptTokens(vectors, clip.config.context);
     return await clip.promptColumns(tokens, contexts, vectors, { activation, causal });
   } finally {
     contexts.destroy();
@@ -229,7 +230,7 @@ async function fixedColumns(
   prompts: PromptSet,
   activation: ActivationKind,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const tokens = await promptTokens(prompts);
+  const tokens = await promptTokens(prompts, clip.config.context);
   const columns = new Float32Array(2 * clip.config.embed);
   columns.set(await clip.fixedColumn(tokens.normal, activation), 0);
   columns.set(await clip.fixedColumn(tokens.abnormal, activation), clip.config.embed);

@@ -24,6 +24,10 @@ export class Clip {
   /** Weights of the image tower. */
   readonly vision: BufferStore;
   #text: BufferStore;
+  /** Uploads, one after another: two graphs may want the same weight. */
+  #uploads: Promise<unknown> = Promise.resolve();
+  #textUsers = 0;
+  #textUnwanted = false;
 
   /**
    * @param source CLIP weights under OpenAI's names (`asClipWeights`).
@@ -53,7 +57,9 @@ export class Clip {
   ): Promise<Executable> {
     const planned = plan(graph, this.gpu.caps, options);
     const frozen = { weights: new Map([...graph.weights].filter(([name]) => !own?.has(name))) };
-    await loadWeights(frozen, store, [this.source], this.onProgress);
+    const upload = this.#uploads.then(() => loadWeights(frozen, store, [this.source], this.onProgress));
+    this.#uploads = upload.catch(() => {});
+    await upload;
     return Executable.compile(this.gpu, planned, own ? lookupIn(own, store) : store);
   }
 
@@ -62,7 +68,7 @@ export class Clip {
    * @returns f32 [N, embed], not normalised.
    */
   async encodeText(tokens: Int32Array, encoding: TextEncoding): Promise<Float32Array<ArrayBuffer>> {
-    return this.#encodeText(tokens, encoding, 'features');
+    return this.#usingText(() => this.#encodeText(tokens, encoding, 'features'));
   }
 
   /**
@@ -93,7 +99,7 @@ export class Clip {
 
   /** Text column of fixed sentences: unit features, their mean, of length 1; causal, as CLIP was trained. f32 [embed]. */
   async fixedColumn(tokens: Int32Array, activation: ActivationKind): Promise<Float32Array<ArrayBuffer>> {
-    const unit = await this.#encodeText(tokens, { activation, causal: true }, 'unit');
+    const unit = await this.#usingText(() => this.#encodeText(tokens, { activation, causal: true }, 'unit'));
     const graph = columnGraph(unit.length / this.config.embed, this.config.embed);
     const executable = await this.compile(graph, this.#text);
     try {
@@ -108,7 +114,16 @@ export class Clip {
    * @param contexts holds prompt_learner.ctx.{normal,abnormal}_end, f32 [n, M, textWidth].
    * @returns f32 [2, embed], unit rows, normal first.
    */
-  async promptColumns(
+  promptColumns(
+    tokens: { readonly normal: Int32Array; readonly abnormal: Int32Array },
+    contexts: TensorLookup,
+    contextVectors: number,
+    encoding: TextEncoding,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    return this.#usingText(() => this.#promptColumns(tokens, contexts, contextVectors, encoding));
+  }
+
+  async #promptColumns(
     tokens: { readonly normal: Int32Array; readonly abnormal: Int32Array },
     contexts: TensorLookup,
     contextVectors: number,
@@ -143,10 +158,27 @@ export class Clip {
     }
   }
 
-  /** Frees the text tower's weights; they load again when next needed. */
+  /** Frees the text tower's weights, once nobody computes with them; they load again when next needed. */
   releaseText(): void {
+    this.#textUnwanted = true;
+    this.#freeUnusedText();
+  }
+
+  #freeUnusedText(): void {
+    if (this.#textUsers > 0 || !this.#textUnwanted) return;
     this.#text.destroy();
     this.#text = new BufferStore(this.gpu);
+  }
+
+  async #usingText<T>(work: () => Promise<T>): Promise<T> {
+    this.#textUsers++;
+    this.#textUnwanted = false;
+    try {
+      return await work();
+    } finally {
+      this.#textUsers--;
+      this.#freeUnusedText();
+    }
   }
 
   /** Frees all weights and closes the file. The device stays open. */
@@ -163,6 +195,12 @@ export class Clip {
   ): Promise<Float32Array<ArrayBuffer>> {
     const { context, embed } = this.config;
     const count = tokens.length / context;
+    if (!Number.isInteger(count) || count < 1) {
+      throw new OptionError(
+        `${tokens.length} token ids are no rows of ${context}.`,
+        'Tokenize for the context of these weights.',
+      );
+    }
     const length = encoding.causal ? usedLength(tokens, context) : context;
     const result = new Float32Array(count * embed);
     const batch = Math.min(TEXT_BATCH, count);

@@ -3,6 +3,7 @@ import { BufferStore } from '../runtime/buffer-store';
 import { ValueError } from '../runtime/errors';
 import type { Executable } from '../runtime/executable';
 import type { Graph } from '../runtime/graph';
+import { plan } from '../runtime/plan';
 import type { Clip } from './clip';
 import { clipBaselineGraph } from './clip-graph';
 import { ABNORMAL } from './heads';
@@ -46,13 +47,21 @@ export class Detector {
     private readonly adapters: BufferStore | undefined,
   ) {}
 
+  /**
+   * Plans the graph, as `create` and the first run will, before anything is computed.
+   * @throws LimitError, ShapeError when the device or the checkpoint cannot carry it.
+   */
+  static check(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): void {
+    plan(detectorGraph(clip, options, batch), clip.gpu.caps);
+  }
+
   /** @param checkpoint adapters and prompts under our names; needed by method mla-lp. */
   static async create(clip: Clip, options: DetectorOptions, checkpoint?: TensorSource): Promise<Detector> {
     if (options.method === 'clip' || !checkpoint) return new Detector(clip, options, undefined);
     const adapters = new BufferStore(clip.gpu);
     const detector = new Detector(clip, options, adapters);
     try {
-      const { weights } = detector.#graph(1);
+      const { weights } = detectorGraph(clip, options, 1);
       const own = new Map([...weights].filter(([name]) => checkpoint.tensors.has(name)));
       await loadWeights({ weights: own }, adapters, [checkpoint]);
       return detector;
@@ -100,23 +109,26 @@ export class Detector {
   #executable(batch: number): Promise<Executable> {
     let executable = this.#executables.get(batch);
     if (!executable) {
-      executable = this.clip.compile(this.#graph(batch), this.clip.vision, this.adapters);
+      executable = this.clip.compile(
+        detectorGraph(this.clip, this.options, batch),
+        this.clip.vision,
+        this.adapters,
+      );
       executable.catch(() => this.#executables.delete(batch));
       this.#executables.set(batch, executable);
     }
     return executable;
   }
+}
 
-  #graph(batch: number): Graph {
-    const { clip, options } = this;
-    const { preset, imageSize, stages } = options;
-    const tower = {
-      config: clip.config,
-      activation: preset.activation,
-      dtype: clip.precision,
-      batch,
-      imageSize,
-    };
-    return options.method === 'clip' ? clipBaselineGraph(tower) : mlaLpGraph({ ...tower, preset, stages });
-  }
+function detectorGraph(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): Graph {
+  const { preset, imageSize, stages } = options;
+  const tower = {
+    config: clip.config,
+    activation: preset.activation,
+    dtype: clip.precision,
+    batch,
+    imageSize,
+  };
+  return options.method === 'clip' ? clipBaselineGraph(tower) : mlaLpGraph({ ...tower, preset, stages });
 }

@@ -38,9 +38,9 @@ export const learnablePhrases: PromptSet = {
 };
 
 export interface PromptTokens {
-  /** i32 [number of normal texts, 77]. */
+  /** i32 [number of normal texts, context]. */
   readonly normal: Int32Array<ArrayBuffer>;
-  /** i32 [number of abnormal texts, 77]. */
+  /** i32 [number of abnormal texts, context]. */
   readonly abnormal: Int32Array<ArrayBuffer>;
 }
 
@@ -48,18 +48,24 @@ export interface PromptTokens {
  * Tokens of the learnable prompts: start of text, one placeholder "X" per context vector, the phrase, a full stop, end of
  * text. The embeddings at positions 1 to contextVectors are replaced by the learned ones.
  */
-export function learnablePromptTokens(contextVectors = 8): Promise<PromptTokens> {
+export function learnablePromptTokens(contextVectors = 8, context = 77): Promise<PromptTokens> {
   const placeholder = 'X '.repeat(contextVectors);
   const sentence = (phrase: string) => `${placeholder}${phrase}.`;
-  return promptTokens({
-    normal: learnablePhrases.normal.map(sentence),
-    abnormal: learnablePhrases.abnormal.map(sentence),
-  });
+  return promptTokens(
+    {
+      normal: learnablePhrases.normal.map(sentence),
+      abnormal: learnablePhrases.abnormal.map(sentence),
+    },
+    context,
+  );
 }
 
 /** @throws OptionError when a text has more than 75 tokens. */
-export async function promptTokens(prompts: PromptSet): Promise<PromptTokens> {
-  return { normal: await tokenize(prompts.normal), abnormal: await tokenize(prompts.abnormal) };
+export async function promptTokens(prompts: PromptSet, context = 77): Promise<PromptTokens> {
+  return {
+    normal: await tokenize(prompts.normal, { context }),
+    abnormal: await tokenize(prompts.abnormal, { context }),
+  };
 }
 
 /** What MVFA calls the object in each of its data sets. */

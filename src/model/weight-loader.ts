@@ -33,16 +33,22 @@ export async function loadWeights(
   const plans = missing.map(([name, tensor]) => ({ name, tensor, source: sourceOf(name, tensor, sources) }));
   const totalBytes = plans.reduce((sum, { tensor }) => sum + sizeOf(tensor.type) * BYTES[tensor.dtype], 0);
   let loadedBytes = 0;
-  for (const { name, tensor, source } of plans) {
-    await store.create(name, tensor.type);
-    for await (const [start, values] of chunks(name, tensor, source)) {
-      checkValues(values, tensor, derivation(name).from, source.label);
-      await store.write(name, values, start);
-      loadedBytes += values.length * BYTES[tensor.dtype];
-      onProgress?.({ loadedBytes, totalBytes });
+  try {
+    for (const { name, tensor, source } of plans) {
+      await store.create(name, tensor.type);
+      for await (const [start, values] of chunks(name, tensor, source)) {
+        checkValues(values, tensor, derivation(name).from, source.label);
+        await store.write(name, values, start);
+        loadedBytes += values.length * BYTES[tensor.dtype];
+        onProgress?.({ loadedBytes, totalBytes });
+      }
     }
+    if (plans.length > 0) await store.flush();
+  } catch (error) {
+    // A refused or half-written tensor must not pass for a loaded one at the next attempt.
+    for (const { name } of plans) store.remove(name);
+    throw error;
   }
-  if (plans.length > 0) await store.flush();
 }
 
 function sourceOf(name: string, tensor: Tensor, sources: readonly TensorSource[]): TensorSource {

@@ -79,6 +79,14 @@ export class BufferStore implements TensorLookup {
     if (this.#unflushed >= FLUSH_BYTES) await this.flush();
   }
 
+  /** Frees one tensor. */
+  remove(name: string): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
+    this.#entries.delete(name);
+    this.gpu.release([entry.buffer]);
+  }
+
   /** Waits until all writes have reached the GPU. */
   async flush(): Promise<void> {
     this.#unflushed = 0;

@@ -50,7 +50,8 @@ export class Gpu {
   peakBytes = 0;
   #lost: DeviceLostError | undefined;
   #failure: MlaLpError | undefined;
-  readonly #whenLost: Promise<never>;
+  /** Rejects what waits for the device, when it is lost. */
+  readonly #waiting = new Set<(reason: DeviceLostError) => void>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #staging: GPUBuffer[] = [];
 
@@ -60,16 +61,16 @@ export class Gpu {
   ) {
     this.info = choice.adapter.info;
     this.caps = readCapabilities(device, this.info, choice.software);
-    this.#whenLost = device.lost.then((info) => {
-      this.#lost = new DeviceLostError(
+    device.lost.then((info) => {
+      const lost = new DeviceLostError(
         info.reason === 'destroyed'
           ? 'The GPU device was closed.'
           : `The GPU device was lost: ${info.message}`,
       );
-      throw this.#lost;
+      this.#lost = lost;
+      for (const reject of this.#waiting) reject(lost);
+      this.#waiting.clear();
     });
-    // Nobody may be waiting at the moment of loss.
-    this.#whenLost.catch(() => {});
     device.onuncapturederror = ({ error }) => {
       this.#failure ??= /memory/i.test(error.message)
         ? new OutOfMemoryError(error.message)
@@ -114,14 +115,24 @@ export class Gpu {
   /** Settles like `work`, or rejects with DeviceLostError as soon as the device is lost. */
   async guard<T>(work: Promise<T>): Promise<T> {
     try {
-      const value = await Promise.race([work, this.#whenLost]);
+      const value = await this.#orLost(work);
       this.check();
       return value;
     } catch (error) {
-      // A mapping that fails because the device went away must say so.
-      if (!(error instanceof MlaLpError)) await Promise.race([this.#whenLost, Promise.resolve()]);
-      throw error instanceof MlaLpError ? error : new GpuError(String(error), { cause: error });
+      if (error instanceof MlaLpError) throw error;
+      // A mapping that fails because the device goes away may fail just before the loss is told.
+      await this.#orLost(new Promise<void>((done) => setTimeout(done, 100)));
+      throw new GpuError(String(error), { cause: error });
     }
+  }
+
+  /** Promise.race with the loss would keep every value for as long as the device lives. */
+  #orLost<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost) return reject(this.#lost);
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
   }
 
   /** @throws the loss of the device, or an error that the implementation reported meanwhile. */

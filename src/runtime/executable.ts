@@ -193,24 +193,40 @@ export class Executable {
       spans.push({ name, type: output.type, offset: bytes });
       bytes += roundUp(byteSize(output.type), 256);
     }
-    const staging = await this.gpu.borrowStaging(bytes);
-    for (const { name, type, offset } of spans) {
-      const { slot } = this.plan.outputs.get(name)!;
-      encoder.copyBufferToBuffer(this.arenas[slot.arena]!, slot.offset, staging, offset, byteSize(type));
+    return this.#readBack(bytes, async (staging, map) => {
+      for (const { name, type, offset } of spans) {
+        const { slot } = this.plan.outputs.get(name)!;
+        encoder.copyBufferToBuffer(this.arenas[slot.arena]!, slot.offset, staging, offset, byteSize(type));
+      }
+      this.gpu.device.queue.submit([encoder.finish()]);
+      const mapped = await map();
+      const results: Record<string, OutputData> = {};
+      for (const { name, type, offset } of spans) {
+        const n = sizeOf(type);
+        if (type.dtype === 'f32') results[name] = new Float32Array(mapped, offset, n).slice();
+        else if (type.dtype === 'u32') results[name] = new Uint32Array(mapped, offset, n).slice();
+        else results[name] = decodeF16(new Uint16Array(mapped, offset, n));
+      }
+      return results;
+    });
+  }
+
+  /** Lends a staging buffer to `work`, which copies into it, submits, and then maps it. It goes back whatever happens. */
+  async #readBack<T>(
+    bytes: number,
+    work: (staging: GPUBuffer, map: () => Promise<ArrayBuffer>) => Promise<T>,
+  ): Promise<T> {
+    const size = roundUp(Math.max(bytes, 16), 16);
+    const staging = await this.gpu.borrowStaging(size);
+    try {
+      return await work(staging, async () => {
+        await this.gpu.guard(staging.mapAsync(1, 0, size));
+        return staging.getMappedRange(0, size);
+      });
+    } finally {
+      staging.unmap();
+      this.gpu.returnStaging(staging);
     }
-    this.gpu.device.queue.submit([encoder.finish()]);
-    await this.gpu.guard(staging.mapAsync(1, 0, roundUp(Math.max(bytes, 16), 16)));
-    const mapped = staging.getMappedRange(0, roundUp(Math.max(bytes, 16), 16));
-    const results: Record<string, OutputData> = {};
-    for (const { name, type, offset } of spans) {
-      const n = sizeOf(type);
-      if (type.dtype === 'f32') results[name] = new Float32Array(mapped, offset, n).slice();
-      else if (type.dtype === 'u32') results[name] = new Uint32Array(mapped, offset, n).slice();
-      else results[name] = decodeF16(new Uint16Array(mapped, offset, n));
-    }
-    staging.unmap();
-    this.gpu.returnStaging(staging);
-    return results;
   }
 
   async #timeSteps(groups: readonly Command[][]): Promise<StepTime[]> {
@@ -220,34 +236,35 @@ export class Executable {
     const [resolved] = await this.gpu.allocate([
       { label: 'timestamps', bytes: count * 8, usage: 0x0200 | 0x0004 },
     ]);
-    const staging = await this.gpu.borrowStaging(count * 8);
-    const encoder = device.createCommandEncoder();
-    groups.forEach((commands, i) => {
-      const pass = encoder.beginComputePass({
-        timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+    try {
+      return await this.#readBack(count * 8, async (staging, map) => {
+        const encoder = device.createCommandEncoder();
+        groups.forEach((commands, i) => {
+          const pass = encoder.beginComputePass({
+            timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+          });
+          for (const command of commands) record(pass, command);
+          pass.end();
+        });
+        encoder.resolveQuerySet(querySet, 0, count, resolved!, 0);
+        encoder.copyBufferToBuffer(resolved!, 0, staging, 0, count * 8);
+        device.queue.submit([encoder.finish()]);
+        const ticks = new BigUint64Array(await map());
+        return groups.map((commands, i) => {
+          const { step } = commands[0]!;
+          return {
+            label: step.node.label,
+            variant: step.variant,
+            nanoseconds: Number(ticks[2 * i + 1]! - ticks[2 * i]!),
+            flops: step.flops,
+            bytes: step.bytes,
+          };
+        });
       });
-      for (const command of commands) record(pass, command);
-      pass.end();
-    });
-    encoder.resolveQuerySet(querySet, 0, count, resolved!, 0);
-    encoder.copyBufferToBuffer(resolved!, 0, staging, 0, count * 8);
-    device.queue.submit([encoder.finish()]);
-    await this.gpu.guard(staging.mapAsync(1, 0, count * 8));
-    const ticks = new BigUint64Array(staging.getMappedRange(0, count * 8).slice(0));
-    staging.unmap();
-    this.gpu.returnStaging(staging);
-    this.gpu.release([resolved!]);
-    querySet.destroy();
-    return groups.map((commands, i) => {
-      const { step } = commands[0]!;
-      return {
-        label: step.node.label,
-        variant: step.variant,
-        nanoseconds: Number(ticks[2 * i + 1]! - ticks[2 * i]!),
-        flops: step.flops,
-        bytes: step.bytes,
-      };
-    });
+    } finally {
+      this.gpu.release([resolved!]);
+      querySet.destroy();
+    }
   }
 }
 

@@ -1,5 +1,8 @@
 /** Bad weights and bad days: each a typed error that names the fact, never zeros and never a score. */
+import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { makePhantom } from '../../src/data/phantoms';
+import { loadClip, MlaLp } from '../../src/library/node';
 import { Clip } from '../../src/model/clip';
 import { readClipConfig } from '../../src/model/clip-config';
 import { imageEmbeddingGraph } from '../../src/model/clip-graph';
@@ -17,6 +20,7 @@ import {
   ValueError,
 } from '../../src/runtime/errors';
 import { plan } from '../../src/runtime/plan';
+import { fixture } from '../helpers/goldens';
 import { openTestGpu } from '../helpers/gpu';
 
 const gpu = await openTestGpu();
@@ -140,4 +144,32 @@ test('opening and closing models leaves nothing on the device', async () => {
   const after = gpu.allocatedBytes;
   for (let i = 0; i < 5; i++) await cycle();
   expect(gpu.allocatedBytes).toBe(after);
+});
+
+test('refused weights are refused again, not taken for loaded ones', async () => {
+  const broken = await detector(damaged('visual.transformer.resblocks.1.mlp.c_fc.weight', Number.NaN));
+  await expect(broken.run([pixels], 1)).rejects.toThrow(ValueError);
+  await expect(broken.run([pixels], 1)).rejects.toThrow(ValueError);
+});
+
+test('models made at the same time from one CLIP do not disturb each other', async () => {
+  const clip = await loadClip(gpu, 'synthetic:tiny');
+  const options = { checkpoint: 'synthetic:tiny', imageSize: SIZE } as const;
+  const models = await Promise.all([
+    MlaLp.load(clip, { ...options, preset: 'authors' }),
+    MlaLp.load(clip, { ...options, preset: 'paper' }),
+  ]);
+  const image = makePhantom(1, { size: SIZE }).image;
+  const [together] = await Promise.all(models.map((model) => model.detect([image])));
+  const alone = await MlaLp.load(clip, { ...options, preset: 'authors' });
+  expect(together![0]!.levels).toEqual((await alone.detect([image]))[0]!.levels);
+});
+
+test.skipIf(process.platform === 'win32')('a refused file is closed', async () => {
+  const open = () => readdirSync('/dev/fd').length;
+  const before = open();
+  for (let i = 0; i < 5; i++) {
+    await expect(loadClip(gpu, fixture('tiny/init.safetensors'))).rejects.toThrow(BadFileError);
+  }
+  expect(open()).toBeLessThanOrEqual(before);
 });

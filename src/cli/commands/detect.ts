@@ -39,6 +39,9 @@ export interface DetectFlags {
   quiet?: boolean;
 }
 
+/** How long an interrupted run waits for the batch under way, ms. */
+const GRACE_MS = 5000;
+
 export const DEFAULT_OUT = 'mla-lp-results';
 
 export function registerDetect(program: Command): void {
@@ -133,15 +136,20 @@ export async function detectFiles(
   if (out !== undefined) await ensureWritableFolder(out);
   const maps = flags.maps === undefined ? undefined : await MapWriter.open(flags.maps);
   const interrupt = new AbortController();
-  const stop = (signal: NodeJS.Signals) => {
+  let finish: (() => Promise<string | undefined>) | undefined;
+  const stop = async (signal: NodeJS.Signals) => {
     process.exitCode = signal === 'SIGTERM' ? 143 : 130;
     interrupt.abort();
+    // A batch under way may take longer than a user waits; while the model loads there is nothing to keep.
+    if (finish) await new Promise((done) => setTimeout(done, GRACE_MS));
+    await (finish?.() ?? maps?.abandon())?.catch(() => {});
+    process.exit();
   };
   let session: Session | undefined;
+  process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     const opened = await openSession({ ...flags, weights, quiet });
     session = opened;
-    process.once('SIGINT', stop).once('SIGTERM', stop);
     const { weights: _weights, prompts: _prompts, ...rest } = flags;
     const model = await MlaLp.load(opened.clip, {
       ...rest,
@@ -152,7 +160,8 @@ export async function detectFiles(
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
     }
     const writer = out === undefined ? undefined : new ResultWriter({ ...flags, out }, files);
-    const finish = async () => {
+    finish = async () => {
+      finish = undefined;
       await maps?.finish();
       return writer?.finish({
         title: 'Abnormality detection',
@@ -189,11 +198,11 @@ export async function detectFiles(
       bar.finish();
       // What was found before the interruption is kept.
       if (error instanceof AbortedError)
-        console.error(`Stopped. So far: ${(await finish()) ?? 'as printed'}`);
+        console.error(`Stopped. So far: ${(await finish?.()) ?? 'as printed'}`);
       throw error;
     }
     bar.finish();
-    const report = await finish();
+    const report = await finish?.();
     if (report && !quiet) console.error(`Report: ${report}`);
     await model.destroy();
     return { failed, ...(report && { report }) };
