@@ -5,7 +5,7 @@ export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../d
 export { Clip } from '../model/clip';
 export type { ClipConfig } from '../model/clip-config';
 export type { Detection, Method } from '../model/detector';
-export { fixedPrompts, type PromptSet, parsePrompts } from '../model/prompts';
+export { fixedPrompts, objectNames, type PromptSet, parsePrompts } from '../model/prompts';
 export { type TokenizeOptions, tokenize } from '../model/tokenizer';
 export { type ColormapName, colormap, colormapNames, type OverlayOptions, overlayHeatmap } from '../report';
 export type { AdapterChoice, AdapterPreference } from '../runtime/adapter';

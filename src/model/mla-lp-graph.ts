@@ -3,7 +3,6 @@ import { gemm } from '../kernels/gemm/gemm';
 import { residualMix } from '../kernels/residual-mix/residual-mix';
 import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
-import type { ClipConfig } from './clip-config';
 import { abnormalSum, detectionScore, segmentationMap } from './heads';
 import type { Preset } from './presets';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
@@ -101,16 +100,4 @@ export function mlaLpGraph(options: MlaLpGraphOptions): Graph {
   }
   g.output('map', abnormalSum(g, maps));
   return g;
-}
-
-/** Names and shapes of the trained tensors, as checkpoints hold them. */
-export function adapterShapes(config: ClipConfig, stages: number): Map<string, readonly [number, number]> {
-  const shapes = new Map<string, readonly [number, number]>();
-  for (const head of ['seg', 'det']) {
-    for (let i = 0; i < stages; i++) {
-      shapes.set(`${head}_adapters.${i}.fc1.0.weight`, [config.embed, config.width]);
-      shapes.set(`${head}_adapters.${i}.fc2.0.weight`, [config.width, config.embed]);
-    }
-  }
-  return shapes;
 }

@@ -70,7 +70,8 @@ export interface PromptCounts {
 /**
  * Graph of MLA-LP's text columns (eq. 1-3): learned context vectors before fixed phrases, through the tower; per class the
  * mean of un-normalised features, then one L2 normalisation.
- * Inputs: tokens f32 [P, T, textWidth] (normal phrases first), ends u32 [P]. Weights: the context vectors.
+ * Inputs, for each class k of normal and abnormal: k.tokens f32 [P, T, textWidth], k.ends u32 [P]. Weights: the context
+ * vectors.
  * Outputs: normal, abnormal, f32 [embed], unit length.
  */
 export function promptGraph(
