@@ -6,6 +6,7 @@ import { registerDemo } from './commands/demo';
 import { registerDetect } from './commands/detect';
 import { registerDoctor } from './commands/doctor';
 import { registerWeights } from './commands/weights';
+import { exitCode } from './exit-code';
 import { version } from './version';
 
 // A reader that has seen enough (`| head`) is no failure.
@@ -31,8 +32,8 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof MlaLpError) {
     console.error(`mla-lp: ${error.message}`);
-    // After an interrupt the command has set the signal's own code.
-    process.exitCode ??= error.code === 'bad-option' ? 2 : 1;
+    // After a signal the command may have set that signal's own code.
+    process.exitCode ??= exitCode(error);
   } else {
     console.error(error);
     console.error('mla-lp: this is a bug; please report it with the output of `mla-lp doctor`.');

@@ -1,9 +1,12 @@
 /** `--maps`: one safetensors file with a map per image. Maps are spooled to disk, so any number of images fits in memory. */
+import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { writeError, writeFileAtomic } from '../io/node/write-file';
 import { safetensorsHeader } from '../io/write-safetensors';
 import type { TensorInfo } from '../model/tensor-source';
+import { OptionError } from '../runtime/errors';
 
 export class MapWriter {
   readonly #infos: TensorInfo[] = [];
@@ -14,9 +17,15 @@ export class MapWriter {
     private readonly file: FileHandle,
   ) {}
 
+  /** Proves that `path` can be written, before long work begins. @throws MlaLpError */
   static async open(path: string): Promise<MapWriter> {
-    const spool = `${path}.spool.tmp`;
-    const file = await open(spool, 'w').catch((cause: unknown) => {
+    const there = await stat(path).catch(() => undefined);
+    // The file is renamed into place at the end: onto a folder that fails, a device or pipe it would replace.
+    if (/[\\/]$/.test(path) || (there && !there.isFile())) {
+      throw new OptionError(`${path}: maps cannot be written there.`, 'Give --maps the name of a file.');
+    }
+    const spool = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+    const file = await open(spool, 'wx', 0o600).catch((cause: unknown) => {
       throw writeError(path, cause);
     });
     return new MapWriter(path, spool, file);

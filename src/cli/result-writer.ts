@@ -1,6 +1,6 @@
 /** Writes what `detect` found: heatmaps beside each other, and one report with the most abnormal images' pictures. */
 import { mkdir } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import systemPath, { dirname, join, type PlatformPath } from 'node:path';
 import type { RgbImage } from '../data/image';
 import { writeFileAtomic } from '../io/node/write-file';
 import type { Detection } from '../model/detector';
@@ -90,16 +90,39 @@ export class ResultWriter {
   }
 }
 
-/** Output names: the path below the images' common folder, without the ending where that is no collision. */
-function outputNames(files: readonly string[]): Map<string, string> {
-  const absolute = files.map((file) => resolve(file));
-  let common = dirname(absolute[0] ?? '.');
+/**
+ * Output names: the path below the images' common folder, without the ending where that is no collision. Images without a
+ * common folder (two drives on Windows) are named by drive and path. No two names differ in case alone, as some file systems
+ * take those for one.
+ * @param path `node:path`, of this system or another.
+ */
+export function outputNames(files: readonly string[], path: PlatformPath = systemPath): Map<string, string> {
+  const { sep } = path;
+  const absolute = files.map((file) => path.resolve(file));
+  const fold = (name: string) => (sep === '\\' ? name.toLowerCase() : name);
+  const isBelow = (file: string, folder: string) =>
+    fold(file).startsWith(fold(folder.endsWith(sep) ? folder : folder + sep));
+  let common = path.dirname(absolute[0] ?? '.');
   for (const file of absolute)
-    while (!file.startsWith(common.endsWith(sep) ? common : common + sep)) common = dirname(common);
-  const bare = absolute.map((file) => relative(common, file).replace(/\.[^.\\/]+$/, ''));
+    while (!isBelow(file, common) && path.dirname(common) !== common) common = path.dirname(common);
+  const oneRoot = absolute.every((file) => isBelow(file, common));
+  const full = absolute.map((file) => {
+    if (oneRoot) return path.relative(common, file);
+    const { root } = path.parse(file);
+    return path.join(...root.split(/[:\\/]+/), file.slice(root.length));
+  });
+  const bare = full.map((name) => name.replace(/\.[^.\\/]+$/, ''));
+  const key = (name: string) => name.normalize('NFC').toLowerCase();
   const counts = new Map<string, number>();
-  for (const name of bare) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return new Map(
-    files.map((file, i) => [file, counts.get(bare[i]!)! > 1 ? relative(common, absolute[i]!) : bare[i]!]),
-  );
+  for (const name of bare) counts.set(key(name), (counts.get(key(name)) ?? 0) + 1);
+  const taken = new Set<string>();
+  const names = new Map<string, string>();
+  files.forEach((file, i) => {
+    const wanted = counts.get(key(bare[i]!))! > 1 ? full[i]! : bare[i]!;
+    let name = wanted;
+    for (let n = 2; taken.has(key(name)); n++) name = `${wanted}-${n}`;
+    taken.add(key(name));
+    names.set(file, name);
+  });
+  return names;
 }

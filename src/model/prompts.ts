@@ -110,7 +110,11 @@ const templates: readonly string[] = [
  */
 export function fixedPrompts(object: string): PromptSet {
   const sentences = (list: readonly string[]) =>
-    list.flatMap((state) => templates.map((template) => template.replace('{}', state.replace('{}', object))));
+    list.flatMap((state) => {
+      // Replaced by functions: `$&` in a name is text.
+      const subject = state.replace('{}', () => object);
+      return templates.map((template) => template.replace('{}', () => subject));
+    });
   return { normal: sentences(states.normal), abnormal: sentences(states.abnormal) };
 }
 

@@ -60,7 +60,7 @@ export async function reportPage(report: Report): Promise<string> {
     "form-action 'none'",
   ].join('; ');
   const { items } = report;
-  const stages = Math.max(0, ...items.map((item) => item.levels?.length ?? 0));
+  const stages = items.reduce((most, item) => Math.max(most, item.levels?.length ?? 0), 0);
   const failed = items.filter((item) => item.error !== undefined);
   const cards = items.map(card).join('\n');
   return `<!doctype html>

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { listImages } from '../../src/data/node/list-images';
+import { globPattern, listImages } from '../../src/data/node/list-images';
 import { OptionError } from '../../src/runtime/errors';
 
 const root = mkdtempSync(join(tmpdir(), 'mla-lp-list-'));
@@ -44,6 +44,30 @@ test('patterns', async () => {
   expect(
     relative(await listImages([`${root}/set/good/img/*.jpeg`, `${root}/set/good/img/*.{PNG,jpeg}`])),
   ).toEqual(['set/good/img/a.jpeg', 'set/good/img/b.PNG']);
+});
+
+test('heatmaps of an earlier run are no images, unless they are named', async () => {
+  mkdirSync(at('again'));
+  for (const name of ['a.png', 'a.heatmap.png', 'b.heatmap.PNG']) writeFileSync(at('again', name), '');
+  expect(relative(await listImages([at('again')]))).toEqual(['again/a.png']);
+  expect(relative(await listImages([`${root}/again/*.png`]))).toEqual(['again/a.png']);
+  expect(relative(await listImages([`${root}/again/*.heatmap.png`]))).toEqual(['again/a.heatmap.png']);
+  rmSync(at('again'), { recursive: true });
+});
+
+test('backslashes stand between folders on Windows only', () => {
+  expect(globPattern('C:\\x\\*.png', 'win32')).toBe('C:/x/*.png');
+  expect(globPattern('x/\\*.png', 'linux')).toBe('x/\\*.png');
+});
+
+test('a path that cannot be looked at is a typed error with its code', async () => {
+  symlinkSync(at('circle'), at('circle'));
+  await expect(listImages([at('circle')])).rejects.toThrow(/ELOOP/);
+  await expect(listImages([at('circle')])).rejects.toThrow(OptionError);
+  await expect(listImages([at('x'.repeat(5000))])).rejects.toThrow(/ENAMETOOLONG/);
+  rmSync(at('circle'));
+  const long = `${root}/{photo,${'x'.repeat(5000)}}`;
+  expect(relative(await listImages([long]))).toEqual(['photo']);
 });
 
 test.each([

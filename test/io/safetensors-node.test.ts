@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -241,3 +242,13 @@ test('safetensors through a real file', async () => {
   expect(await source.read('a', 990)).toEqual(data.slice(990));
   await source.close();
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a pipe is refused, not waited for',
+  { timeout: 10_000 },
+  async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    await expect(fileBytes(pipe)).rejects.toThrow('it is not a file');
+  },
+);

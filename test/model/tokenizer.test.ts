@@ -70,6 +70,7 @@ describe('prompts', () => {
       expect(await tokenize([...normal, ...abnormal])).toHaveLength(420 * 77);
     }
     expect(fixedPrompts('Brain').abnormal).toContain('a jpeg corrupted photo of the Brain with defect.');
+    expect(fixedPrompts("$& $' $$").normal).toContain("a bad photo of a $& $' $$.");
   });
 
   test.each([

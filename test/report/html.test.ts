@@ -113,3 +113,8 @@ describe('rows', () => {
     expect(await page([{ file: 'a', score: 1 }])).not.toContain('<circle');
   });
 });
+
+test('a run of very many images', async () => {
+  const item: ReportItem = { file: 'a', levels: [1, 2] };
+  expect((await page(Array<ReportItem>(200_000).fill(item))).length).toBeGreaterThan(200_000);
+});

@@ -1,10 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { auroc, PixelAuroc } from '../../data/auroc';
 import { makePhantom, modalities, type Phantom } from '../../data/phantoms';
 import { resizeNearest } from '../../data/resize';
-import { writeFileAtomic } from '../../io/node/write-file';
+import { ensureWritableFolder, writeFileAtomic } from '../../io/node/write-file';
 import { encodePng } from '../../platform/node/encode-png';
 import { defaultColormap } from '../../report';
 import { positiveInteger } from '../options';
@@ -34,7 +33,7 @@ export function registerDemo(program: Command): void {
 async function demo(flags: DemoFlags): Promise<void> {
   const { count, seed, quiet = false } = flags;
   const images = join(flags.out, 'phantoms');
-  await mkdir(images, { recursive: true });
+  await ensureWritableFolder(images);
   const phantoms = new Map<string, Phantom>();
   for (let i = 0; i < count; i++) {
     const modality = modalities[Math.floor(i / 2) % modalities.length]!;
@@ -49,7 +48,7 @@ async function demo(flags: DemoFlags): Promise<void> {
   const labels: boolean[] = [];
   const scores: number[] = [];
   const pixels = new PixelAuroc();
-  const { report } = await detectFiles(
+  const { report, failed } = await detectFiles(
     [...phantoms.keys()],
     {
       weights: 'phantom-clip',
@@ -69,8 +68,12 @@ async function demo(flags: DemoFlags): Promise<void> {
       pixels.add(resizeNearest(phantom.mask, PHANTOM_SIZE, PHANTOM_SIZE, size), map);
     },
   );
+  const [image, pixel] = [auroc(labels, scores), pixels.value()];
   console.log(
-    `Image AUROC ${auroc(labels, scores).toFixed(3)}, pixel AUROC ${pixels.value().toFixed(3)} (chance: 0.500)`,
+    Number.isNaN(image) || Number.isNaN(pixel)
+      ? 'No AUROC: it needs normal and abnormal phantoms (--count 2 or more).'
+      : `Image AUROC ${image.toFixed(3)}, pixel AUROC ${pixel.toFixed(3)} (chance: 0.500)`,
   );
   console.log(`Open ${resolve(report!)}`);
+  if (failed > 0) process.exitCode = 1;
 }

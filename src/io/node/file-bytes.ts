@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { stat as lookAt, open } from 'node:fs/promises';
 import { BadFileError } from '../../runtime/errors';
 import { type ByteSource, checkRange } from '../bytes';
 
@@ -14,14 +14,15 @@ export async function fileBytes(path: string): Promise<ByteSource> {
         cause,
       },
     );
-  const file = await open(path, 'r').catch((cause: unknown) => {
+  const unopened = (cause: unknown): never => {
     throw failed(cause, 'it cannot be opened');
-  });
-  const stat = await file.stat();
-  if (!stat.isFile()) {
-    await file.close();
+  };
+  // Before it is opened: opening a pipe waits for a writer.
+  if (!(await lookAt(path).catch(unopened)).isFile()) {
     throw new BadFileError(path, 'it is not a file', 'Give the path of a file.');
   }
+  const file = await open(path, 'r').catch(unopened);
+  const stat = await file.stat();
   return {
     label: path,
     size: stat.size,
