@@ -43,7 +43,6 @@ async function demo(flags: DemoFlags): Promise<void> {
     await writeFileAtomic(file, [await encodePng(phantom.image)]);
     phantoms.set(file, phantom);
   }
-  if (!quiet) console.error(`Drew ${count} phantoms in ${images}: no patient was photographed for this.`);
 
   const labels: boolean[] = [];
   const scores: number[] = [];
@@ -68,6 +67,7 @@ async function demo(flags: DemoFlags): Promise<void> {
       pixels.add(resizeNearest(phantom.mask, PHANTOM_SIZE, PHANTOM_SIZE, size), map);
     },
   );
+  console.log(`${count} phantoms were drawn for this (in ${images}); no patient was photographed.`);
   const [image, pixel] = [auroc(labels, scores), pixels.value()];
   console.log(
     Number.isNaN(image) || Number.isNaN(pixel)
