@@ -230,7 +230,7 @@ function shortPath(path: string): string {
 /** `<weights>.prompts.json` beside the weights, if there is one. */
 async function sidecarPrompts(weights: string): Promise<string | undefined> {
   if (weights.startsWith('synthetic:')) return undefined;
-  const path = (await resolveWeights(weights)).replace(/\.[^.\\/]+$/, '.prompts.json');
+  const path = `${(await resolveWeights(weights)).replace(/\.[^.\\/]+$/, '')}.prompts.json`;
   return existsSync(path) ? path : undefined;
 }
 
