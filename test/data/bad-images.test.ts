@@ -1,8 +1,9 @@
-import { deflateSync } from 'node:zlib';
+import { deflateSync, inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { crc32 } from '../../src/data/formats/png';
+import { crc32, decodePng } from '../../src/data/formats/png';
+import { defaultDecodeLimits } from '../../src/data/limits';
 import { decodeImage } from '../../src/platform/node/decode-image';
 import { BadImageError } from '../../src/runtime/errors';
 import { makeBmp, makePng, makeTiff, pngChunk, type TiffTag } from './make-files';
@@ -84,6 +85,41 @@ describe('damaged PNG', () => {
   };
   test.each(Object.entries(damage))('%s', (_, [bytes, message]) => mustFail(bytes, message));
 
+  test('a million pixel chunks, empty or of one byte', async () => {
+    const stored = deflateSync(rows(700, 700), { level: 0 });
+    const empty = pngChunk('IDAT', new Uint8Array(0));
+    const bytes = Array.from(stored, (b) => pngChunk('IDAT', Uint8Array.of(b)));
+    const many = [Buffer.alloc(empty.length * 600_000, empty), ...bytes];
+    const header = makePng({ width: 700, height: 700, rows: rows(700, 700) }).subarray(0, 33);
+    const file = Buffer.concat([header, ...many, pngChunk('IEND', new Uint8Array(0))]);
+    const start = performance.now();
+    const image = await decodeImage(file, 'many');
+    // Against hanging; a busy machine may take its time.
+    expect(performance.now() - start).toBeLessThan(20_000);
+    expect(image.data.length).toBe(700 * 700 * 3);
+  });
+
+  test('the inflater gets the chunks as one', async () => {
+    const z = deflateSync(rows(8, 8).fill(7, 1, 9));
+    const parts = [z.subarray(0, 0), z.subarray(0, 3), z.subarray(3, 3), z.subarray(3, 9), z.subarray(9)];
+    const chunks = parts.map((part) => pngChunk('IDAT', part));
+    const file = Buffer.concat([png.subarray(0, 33), ...chunks, pngChunk('IEND', new Uint8Array(0))]);
+    const given: Uint8Array[] = [];
+    const image = await decodePng(
+      Uint8Array.from(file),
+      'parts',
+      defaultDecodeLimits,
+      async function* (data) {
+        given.push(data);
+        yield inflateSync(data);
+      },
+    );
+    expect(given).toEqual([Uint8Array.from(z)]);
+    expect(image.data.subarray(0, 24)).toEqual(new Uint8Array(24).fill(7));
+  });
+
+  test('only empty pixel chunks', () => mustFail(withData(new Uint8Array(0)), /no pixel data/));
+
   test('packed text and profiles are never unpacked', async () => {
     const bomb = deflateSync(new Uint8Array(64 * 2 ** 20));
     const named = Buffer.concat([Buffer.from('name\0\0', 'latin1'), bomb]);
@@ -136,6 +172,10 @@ describe('damaged JPEG', () => {
     const many = Buffer.concat([jpeg.subarray(0, at(0xda)), ...Array(10_000).fill(scan), hex('ffd9')]);
     return mustFail(many, /over 100 scans/);
   });
+  test('five million empty tables', () => {
+    const tables = Buffer.alloc(20_000_000, hex('ffdb0002'));
+    return mustFail(Buffer.concat([jpeg.subarray(0, 2), tables, jpeg.subarray(2)]), /over 10000 segments/);
+  });
   test('cut off at every length', async () => {
     for (let n = 2; n < jpeg.length; n += 29) {
       await mustFail(jpeg.subarray(0, n), /JPEG/);
@@ -184,6 +224,21 @@ describe('damaged TIFF', () => {
     ],
     'half-precision samples': [makeTiff(4, 8, pixels, { bits: 16, tags: [[339, 3, [3]]] }), /floating-point/],
     'array outside the file': [setCount(tiff([[279, 4, [64]]]), 279, 1e8), /tag 279 .* outside/],
+    'a tag given twice': [twice(256), /tag 256 twice/],
+    'strips given twice': [twice(273), /tag 273 twice/],
+    // What no check needs is not read: the error is another one.
+    'unneeded array outside the file': [
+      setCount(
+        tiff([
+          [270, 1, [0]],
+          [278, 4, [0]],
+        ]),
+        270,
+        1e8,
+      ),
+      /of no size/,
+    ],
+    'ten thousand long descriptions': [descriptions(10_000, 1_000_000), /of no size/],
     'LZW that is none': [tiff([[259, 3, [5]]]), /cannot be decoded/],
     'BigTIFF with an offset of 2^63': [
       Buffer.concat([hex('49492b00 08000000'), hex('0000000000000080'), pixels]),
@@ -196,6 +251,32 @@ describe('damaged TIFF', () => {
     const image = await decodeImage(tiff([[330, 4, [start, start, start, 8]]]), 'sub');
     expect(image.width).toBe(8);
   });
+
+  /** The tag after `tag` is renamed to it. */
+  function twice(tag: number): Buffer {
+    const out = tiff([]);
+    for (let at = start + 2; ; at += 12) {
+      if (out.readUInt16LE(at) !== tag) continue;
+      out.writeUInt16LE(tag, at + 12);
+      return out;
+    }
+  }
+
+  /** A page of no rows a strip, and `times` entries that share one array of `count` bytes. */
+  function descriptions(times: number, count: number): Buffer {
+    const file = tiff([[278, 4, [0]]]);
+    const entries = file.readUInt16LE(start);
+    const directory = file.subarray(start + 2, start + 2 + entries * 12);
+    const entry = Buffer.alloc(12);
+    entry.writeUInt16LE(270, 0);
+    entry.writeUInt16LE(1, 2);
+    entry.writeUInt32LE(count, 4);
+    entry.writeUInt32LE(start + 2 + (entries + times) * 12 + 4, 8);
+    const counter = Buffer.alloc(2);
+    counter.writeUInt16LE(entries + times);
+    const many = Buffer.alloc(12 * times, entry);
+    return Buffer.concat([file.subarray(0, start), counter, directory, many, Buffer.alloc(4 + count)]);
+  }
 
   function ring(): Buffer {
     const first = tiff([], end);

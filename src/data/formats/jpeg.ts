@@ -16,6 +16,8 @@ export interface JpegHeader {
 
 /** A progressive photograph has about ten scans; each one costs a pass over the picture. */
 const MAX_SCANS = 100;
+/** The longest metadata takes some hundred, 64 KiB each. */
+const MAX_SEGMENTS = 10_000;
 
 const SOI = 0xd8;
 const EOI = 0xd9;
@@ -27,7 +29,14 @@ const COM = 0xfe;
 /** @throws BadImageError when the file is cut off, out of order, over the limits, or of a mode decoders lack. */
 export function readJpeg(bytes: Uint8Array<ArrayBuffer>, name: string, limits: DecodeLimits): JpegHeader {
   const bad = (detail: string, remedy = COPY_AGAIN) => new BadImageError(name, detail, remedy);
-  const keep: Uint8Array<ArrayBuffer>[] = [bytes.subarray(0, 2)];
+  /** Start and end of what is kept; neighbours are one range. */
+  const keep: [number, number][] = [[0, 2]];
+  const keepRange = (from: number, to: number) => {
+    const last = keep[keep.length - 1]!;
+    if (last[1] === from) last[1] = to;
+    else keep.push([from, to]);
+  };
+  let segments = 0;
   let frame: Omit<JpegHeader, 'stripped'> | null = null;
   let scans = 0;
   for (let at = 2; ; ) {
@@ -37,8 +46,11 @@ export function readJpeg(bytes: Uint8Array<ArrayBuffer>, name: string, limits: D
     const marker = bytes[at + 1];
     if (marker === undefined) throw bad('the JPEG ends inside a marker');
     if (marker === EOI) {
-      keep.push(bytes.subarray(at, at + 2));
+      keepRange(at, at + 2);
       break;
+    }
+    if (++segments > MAX_SEGMENTS) {
+      throw bad(`the JPEG has over ${MAX_SEGMENTS} segments`, 'Convert it to PNG with a tool you trust.');
     }
     if (marker === SOI || marker === 0 || (marker >= 0xd0 && marker <= 0xd7)) {
       throw bad(`JPEG marker ${hex(marker)} at byte ${at} is out of place`);
@@ -60,11 +72,11 @@ export function readJpeg(bytes: Uint8Array<ArrayBuffer>, name: string, limits: D
       end = entropyEnd(bytes, end);
     }
     const metadata = marker === COM || (marker > APP0 && marker <= 0xef && marker !== APP14);
-    if (!metadata) keep.push(bytes.subarray(at, end));
+    if (!metadata) keepRange(at, end);
     at = end;
   }
   if (!frame || scans === 0) throw bad('the JPEG holds no picture');
-  return { ...frame, stripped: concatenate(keep) };
+  return { ...frame, stripped: concatenate(keep.map(([from, to]) => bytes.subarray(from, to))) };
 }
 
 /** SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC). */

@@ -20,8 +20,8 @@ interface PngHeader {
 
 interface Png extends PngHeader {
   readonly palette: Uint8Array | null;
-  /** Contents of the IDAT chunks, views into the file. */
-  readonly data: Uint8Array<ArrayBuffer>[];
+  /** Contents of the IDAT chunks joined: a view into the file if there is one, else a copy. */
+  readonly data: Uint8Array<ArrayBuffer>;
 }
 
 const GRAY = 0;
@@ -52,11 +52,11 @@ const adam7 = [
 const wholeImage = [[0, 0, 1, 1]] as const;
 
 /** Unpacks a zlib stream piece by piece; throws on damage and on a missing end. */
-export type Inflate = (parts: readonly Uint8Array<ArrayBuffer>[]) => AsyncIterable<Uint8Array>;
+export type Inflate = (data: Uint8Array<ArrayBuffer>) => AsyncIterable<Uint8Array>;
 
 /** Everywhere. Its 16 KiB pieces cost Node half of its time, which is why a platform may bring its own. */
-async function* inflateStream(parts: readonly Uint8Array<ArrayBuffer>[]): AsyncGenerator<Uint8Array> {
-  const reader = new Blob([...parts]).stream().pipeThrough(new DecompressionStream('deflate')).getReader();
+async function* inflateStream(data: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Array> {
+  const reader = new Blob([data]).stream().pipeThrough(new DecompressionStream('deflate')).getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -103,7 +103,9 @@ function readChunks(bytes: Uint8Array<ArrayBuffer>, name: string, limits: Decode
   const bad = (detail: string) => new BadImageError(name, detail, COPY_AGAIN);
   let header: PngHeader | null = null;
   let palette: Uint8Array | null = null;
-  const data: Uint8Array<ArrayBuffer>[] = [];
+  // One buffer, not one part a chunk: a file may hold a million chunks of a byte.
+  let data = new Uint8Array(0);
+  let used = 0;
   for (let at = 8; ; ) {
     if (at + 12 > bytes.length) throw bad('the PNG ends without its end chunk');
     const length = view.getUint32(at);
@@ -123,16 +125,30 @@ function readChunks(bytes: Uint8Array<ArrayBuffer>, name: string, limits: Decode
     }
     if (type === 'IEND') break;
     if (type === 'PLTE') palette = body;
-    else if (type === 'IDAT') data.push(body);
+    else if (type === 'IDAT') {
+      if (used === 0) data = body;
+      else if (length > 0) {
+        // Copied at the second chunk that holds data, with room for all that can follow.
+        if (data.length === used) data = grown(data, used + bytes.length - at);
+        data.set(body, used);
+      }
+      used += length;
+    }
     // A capital first letter marks a chunk that must be understood.
     else if (type !== 'IHDR' && type < 'a') throw bad(`critical chunk ${type} is unknown`);
     at = end + 4;
   }
-  if (data.length === 0) throw bad('the PNG holds no pixel data');
+  if (used === 0) throw bad('the PNG holds no pixel data');
   if (header!.colour === PALETTE && (!palette || palette.length === 0 || palette.length % 3 !== 0)) {
     throw bad('the palette is missing or no multiple of three bytes');
   }
-  return { ...header!, palette, data };
+  return { ...header!, palette, data: data.subarray(0, used) };
+}
+
+function grown(data: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(length);
+  out.set(data);
+  return out;
 }
 
 function readHeader(body: Uint8Array, name: string, limits: DecodeLimits): PngHeader {

@@ -28,7 +28,28 @@ const TILE_HEIGHT = 323;
 const TILE_OFFSETS = 324;
 const TILE_BYTES = 325;
 const SAMPLE_FORMAT = 339;
-const SUB_IFDS = 330;
+const usedTags = new Set([
+  WIDTH,
+  HEIGHT,
+  BITS_PER_SAMPLE,
+  PHOTOMETRIC,
+  STRIP_OFFSETS,
+  SAMPLES_PER_PIXEL,
+  ROWS_PER_STRIP,
+  STRIP_BYTES,
+  PLANAR,
+  TILE_WIDTH,
+  TILE_HEIGHT,
+  TILE_OFFSETS,
+  TILE_BYTES,
+  SAMPLE_FORMAT,
+]);
+
+/** Where the values of a tag lie; they are read one by one when needed, as a file may name millions of them. */
+interface Values {
+  readonly count: number;
+  at(i: number): number;
+}
 
 /** Bytes of BYTE, SHORT, LONG, LONG8 and friends; other types are never read here. */
 const integerBytes = new Map([
@@ -50,7 +71,8 @@ export function readTiff(bytes: Uint8Array, name: string, limits: DecodeLimits):
   reader.checkPages();
   const tags = reader.firstPage();
   const one = (tag: number, absent?: number): number => {
-    const value = tags.get(tag)?.[0] ?? absent;
+    const values = tags.get(tag);
+    const value = values && values.count > 0 ? values.at(0) : absent;
     if (value === undefined) throw new BadImageError(name, `the TIFF lacks tag ${tag}`, COPY_AGAIN);
     return value;
   };
@@ -80,17 +102,14 @@ export function readTiff(bytes: Uint8Array, name: string, limits: DecodeLimits):
   // A tile may overhang the picture, but no further than a small picture in one tile of the usual sizes.
   checkDimensions(name, columns, rows, limits);
   const blocks = Math.ceil(width / columns) * Math.ceil(height / rows) * planes;
-  const offsets = tags.get(tiled ? TILE_OFFSETS : STRIP_OFFSETS) ?? [];
-  const lengths = tags.get(tiled ? TILE_BYTES : STRIP_BYTES) ?? [];
-  if (offsets.length < blocks || lengths.length < blocks) {
-    throw new BadImageError(
-      name,
-      `the TIFF names ${offsets.length} of ${blocks} strips or tiles`,
-      COPY_AGAIN,
-    );
+  const offsets = tags.get(tiled ? TILE_OFFSETS : STRIP_OFFSETS);
+  const lengths = tags.get(tiled ? TILE_BYTES : STRIP_BYTES);
+  const named = Math.min(offsets?.count ?? 0, lengths?.count ?? 0);
+  if (!offsets || !lengths || named < blocks) {
+    throw new BadImageError(name, `the TIFF names ${named} of ${blocks} strips or tiles`, COPY_AGAIN);
   }
   for (let i = 0; i < blocks; i++) {
-    if (offsets[i]! + lengths[i]! > bytes.length) {
+    if (offsets.at(i) + lengths.at(i) > bytes.length) {
       throw new BadImageError(name, `strip or tile ${i} of the TIFF lies outside the file`, COPY_AGAIN);
     }
   }
@@ -127,26 +146,26 @@ class TiffReader {
     }
   }
 
-  /** Integer tags of the first page; others are left out. */
-  firstPage(): Map<number, number[]> {
-    const tags = new Map<number, number[]>();
+  /** The used tags of the first page, where they are integers; nothing of the others is read. */
+  firstPage(): Map<number, Values> {
+    const tags = new Map<number, Values>();
+    const seen = new Set<number>();
     const { entries, start, size } = this.directory(this.first);
     for (let e = 0; e < entries; e++) {
       const at = start + e * size;
       const tag = this.integer(at, 2);
+      if (!usedTags.has(tag)) continue;
+      // Which of the two counts is up to the decoder, so what was checked here might not be what it reads.
+      if (seen.has(tag)) throw this.bad(`the TIFF gives tag ${tag} twice`);
+      seen.add(tag);
       const bytes = integerBytes.get(this.integer(at + 2, 2));
-      const known = tag <= STRIP_BYTES || tag === PLANAR || (tag >= TILE_WIDTH && tag <= TILE_BYTES);
-      if (tag === SUB_IFDS) continue;
-      if (bytes === undefined || !(known || tag === SAMPLE_FORMAT)) continue;
+      if (bytes === undefined) continue;
       const inline = this.big ? 8 : 4;
       const count = this.integer(at + 4, inline);
       const from = count * bytes <= inline ? at + 4 + inline : this.integer(at + 4 + inline, inline);
       if (from + count * bytes > this.view.byteLength)
         throw this.bad(`tag ${tag} of the TIFF lies outside the file`);
-      tags.set(
-        tag,
-        Array.from({ length: count }, (_, i) => this.integer(from + i * bytes, bytes)),
-      );
+      tags.set(tag, { count, at: (i) => this.integer(from + i * bytes, bytes) });
     }
     return tags;
   }

@@ -51,9 +51,9 @@ export async function readFileBytes(path: string, limits: Partial<DecodeLimits> 
 }
 
 /** In pieces of 256 KiB: 1.7 times as fast for a whole PNG as DecompressionStream (Node 20, 10 megapixels). */
-const inflateWithZlib: Inflate = async function* (parts) {
+const inflateWithZlib: Inflate = async function* (data) {
   const inflate = createInflate({ chunkSize: 1 << 18 });
-  const source = Readable.from(parts);
+  const source = Readable.from([data]);
   try {
     yield* source.pipe(inflate);
   } finally {
