@@ -25,7 +25,7 @@ const MB = 1e6;
 
 const integers = async (name: string) => Int32Array.from(await golden.read(name));
 
-test('1.7 GB of weights load within 400 MB of JavaScript memory; the image embedding agrees', async () => {
+test("the image tower's 1.2 GB load within 400 MB of JavaScript memory; the image embedding agrees", async () => {
   const before = process.memoryUsage();
   let peak = 0;
   const clip = new Clip(gpu, weights, config, 'f32', () => {
