@@ -1,6 +1,7 @@
 /** CLIP weights of any origin under OpenAI's names, checked for completeness and shape. */
 import type { TensorInfo, TensorSource } from '../model/tensor-source';
 import { BadFileError } from '../runtime/errors';
+import { sameShape } from '../runtime/tensor-type';
 import { unwrappedName } from './checkpoint';
 import { shownName } from './safetensors-header';
 import { type Derived, renamed, stacked, tensorView, transposed } from './tensor-view';
@@ -129,10 +130,6 @@ function assign(source: TensorSource): Map<string, { target: Target; parts: Tens
     assigned.set(target.name, slot);
   }
   return assigned;
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
 /** The canonical tensor, or undefined where parts are missing or do not fit together: it then counts as missing. */

@@ -1,6 +1,6 @@
 /** An opened device: capabilities, guarded promises, buffers with accounting, a pipeline cache and a staging pool. */
 import { type AdapterChoice, describeAdapter } from './adapter';
-import { type Capabilities, readCapabilities } from './capabilities';
+import { type Capabilities, PORTABLE, readCapabilities } from './capabilities';
 import {
   DeviceLostError,
   GpuError,
@@ -33,10 +33,10 @@ const WANTED_LIMITS = [
 
 /** Below these no kernel of ours can run: WebGPU's guaranteed minimum. */
 const NEEDED_LIMITS = {
-  maxStorageBuffersPerShaderStage: 8,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxComputeWorkgroupStorageSize: 16384,
-  maxStorageBufferBindingSize: 128 * 1024 * 1024,
+  maxStorageBuffersPerShaderStage: PORTABLE.maxStorageBuffers,
+  maxComputeInvocationsPerWorkgroup: PORTABLE.maxInvocations,
+  maxComputeWorkgroupStorageSize: PORTABLE.maxWorkgroupStorage,
+  maxStorageBufferBindingSize: PORTABLE.maxBindingBytes,
 } as const;
 
 export type Precision = 'f32' | 'f16';

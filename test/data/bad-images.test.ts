@@ -2,9 +2,10 @@ import { deflateSync, inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { crc32, decodePng } from '../../src/data/formats/png';
+import { decodePng } from '../../src/data/formats/png';
 import { defaultDecodeLimits } from '../../src/data/limits';
 import { decodeImage } from '../../src/platform/node/decode-image';
+import { crc32 } from '../../src/runtime/crc32';
 import { BadImageError } from '../../src/runtime/errors';
 import { makeBmp, makePng, makeTiff, pngChunk, type TiffTag } from './make-files';
 

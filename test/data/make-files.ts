@@ -1,6 +1,6 @@
 /** Builds small image files by hand, whole or broken on purpose. */
 import { deflateSync } from 'node:zlib';
-import { crc32 } from '../../src/data/formats/png';
+import { crc32 } from '../../src/runtime/crc32';
 
 export interface PngParts {
   width: number;

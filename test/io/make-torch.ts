@@ -1,5 +1,5 @@
 /** Zip archives and pickles from parts, honest or lying: what the readers' tests are fed with. */
-import { crc32 } from '../../src/io/zip';
+import { crc32 } from '../../src/runtime/crc32';
 
 /** One entry; every field beyond name and data is a lie about them. */
 export interface Part {

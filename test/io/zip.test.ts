@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ByteSource, memoryBytes } from '../../src/io/bytes';
-import { crc32, openZip } from '../../src/io/zip';
+import { openZip } from '../../src/io/zip';
+import { crc32 } from '../../src/runtime/crc32';
 import { BadFileError } from '../../src/runtime/errors';
 import { makeZip, type Part } from './make-torch';
 

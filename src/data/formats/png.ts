@@ -6,6 +6,7 @@
  * looked up, alpha and transparency are dropped, gamma and colour profiles are not applied: Pillow's convert('RGB')
  * (which clips 16-bit gray instead of keeping its high byte). Of an animated PNG the still image counts.
  */
+import { crc32 } from '../../runtime/crc32';
 import { BadImageError } from '../../runtime/errors';
 import type { RgbImage } from '../image';
 import { COPY_AGAIN, checkDimensions, type DecodeLimits } from '../limits';
@@ -313,17 +314,4 @@ function unfilter(filter: number, row: Uint8Array, previous: Uint8Array, back: n
       row[i] = row[i]! + (pa <= pb && pa <= pc ? a : pb <= pc ? b : c);
     }
   }
-}
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n;
-  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-  return c;
-});
-
-/** Annex D of the Recommendation. */
-export function crc32(bytes: Uint8Array): number {
-  let c = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) c = crcTable[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);
-  return (c ^ 0xffffffff) >>> 0;
 }
