@@ -5,10 +5,10 @@ import { glob, isDynamicPattern } from 'tinyglobby';
 import { OptionError } from '../../runtime/errors';
 
 /** Endings that a folder is searched for; a file named outright may have any. */
-const ENDINGS = 'png,jpg,jpeg,webp,tif,tiff,bmp';
+export const ENDINGS = 'png,jpg,jpeg,webp,tif,tiff,bmp';
 
 /** What earlier runs wrote beside the images. */
-const isHeatmap = (path: string) => path.toLowerCase().endsWith('.heatmap.png');
+export const isHeatmap = (path: string) => path.toLowerCase().endsWith('.heatmap.png');
 
 /**
  * @param inputs paths or glob patterns. A file is taken as it is, a folder is searched to any depth for image endings
