@@ -102,7 +102,7 @@ export class GraphTimer implements Contender {
 /** Wall time of one run, ms. A run that reads nothing back ends when it is submitted, so the device is waited for. */
 export async function wallOf(executable: Executable): Promise<number> {
   const start = performance.now();
-  await executable.run({}, []);
+  await executable.run({}, { wanted: [] });
   await executable.gpu.idle();
   return performance.now() - start;
 }

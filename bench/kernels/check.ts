@@ -47,7 +47,7 @@ export class Checker {
     outputs: readonly ArrayLike<number>[],
   ): Promise<{ readonly checked: Checked } | { readonly wrong: string }> {
     if (this.mode === 'all' || affordable(suite, one)) {
-      const wrong = mismatchOf(callOf(suite, one), outputs, this.#reference(suite, one));
+      const wrong = mismatchOf(suite.op, callOf(suite, one), outputs, this.#reference(suite, one));
       return wrong ? { wrong } : { checked: 'this case' };
     }
     const smaller = this.#largestAffordable(suite, one, variant);
@@ -80,7 +80,7 @@ export class Checker {
 
   async #runAndCompare(suite: AnySuite, one: AnyCase, variant: string): Promise<string | undefined> {
     const { outputs } = await runCase(this.session.gpu, suite.op, one, variant);
-    return mismatchOf(callOf(suite, one), outputs, this.#reference(suite, one));
+    return mismatchOf(suite.op, callOf(suite, one), outputs, this.#reference(suite, one));
   }
 
   #largestAffordable(suite: AnySuite, like: AnyCase, variant: string): AnyCase | undefined {

@@ -5,10 +5,10 @@
  * The same seed gives the same bytes wherever Math.sin and its kin are computed alike (all V8: Node, Chromium, Deno).
  */
 import { OptionError } from '../runtime/errors';
+import { Random } from '../runtime/random';
 import type { RgbImage } from './image';
 import { blob, clamp, type Field, noise } from './phantoms/field';
 import { draw, type Modality, modalities } from './phantoms/modalities';
-import { Random } from './random';
 
 export { type Modality, modalities } from './phantoms/modalities';
 

@@ -17,9 +17,14 @@ export interface KernelCase<A> {
 
 export interface OpSuite<A> {
   readonly op: Op<A>;
-  /** float64 operands in, float64 results out, all row-major. */
+  /**
+   * float64 operands in, float64 results out, all row-major. An effect (`Op.writes`) gives the written operands' new values
+   * instead, in the order of `writes`.
+   */
   readonly reference: (inputs: readonly Float64Array[], call: OpCall<A>) => Float64Array[];
   readonly cases: readonly KernelCase<A>[];
+  /** Operands that the op's backward gives a gradient of; the finite-difference test walks them. */
+  readonly differentiable?: readonly number[];
 }
 
 /** A reproducible number in [-1, 1) for element `i`: test data that needs no generator state. */

@@ -10,10 +10,10 @@ import { l2NormalizeSuite } from './l2-normalize/cases';
 import { layerNormSuite } from './layer-norm/cases';
 import { assembleTokensSuite, patchifySuite } from './patch-embed/cases';
 import { reduceSuite } from './reduce/cases';
-import { residualMixSuite } from './residual-mix/cases';
 import { resizeBilinearSuite } from './resize-bilinear/cases';
 import { softmaxSuite } from './softmax/cases';
 import { anySuite, type OpSuite } from './suite';
+import { weightedSumSuite } from './weighted-sum/cases';
 
 export const suites: readonly OpSuite<unknown>[] = [
   anySuite(patchifySuite),
@@ -23,7 +23,7 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(gemmSuite),
   anySuite(attentionSuite),
   anySuite(activationSuite),
-  anySuite(residualMixSuite),
+  anySuite(weightedSumSuite),
   anySuite(gatherRowsSuite),
   anySuite(l2NormalizeSuite),
   anySuite(cosineLogitsSuite),

@@ -215,7 +215,7 @@ export class Clip {
           tokens: await this.#embedTokens(part, length),
           ends: endRows(part, context, length),
         };
-        result.set((await executable.run(inputs, [output]))[output]!, from * embed);
+        result.set((await executable.run(inputs, { wanted: [output] }))[output]!, from * embed);
       }
       return result;
     } finally {

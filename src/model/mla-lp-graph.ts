@@ -1,6 +1,6 @@
 /** MLA-LP's image side as one graph: image tower, adapters at the stages, heads (paper, section 3.2-3.3). */
 import { gemm } from '../kernels/gemm/gemm';
-import { residualMix } from '../kernels/residual-mix/residual-mix';
+import { weightedSum } from '../kernels/weighted-sum/weighted-sum';
 import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
 import { abnormalSum, detectionScore, segmentationMap } from './heads';
@@ -65,7 +65,7 @@ function mixBack(
       g.weight(`${head}_adapters.${stage}.fc2.0.weight`, dtype, [config.width, config.embed]),
       LEAKY,
     );
-  return residualMix(g, x, out('seg'), out('det'), MIX);
+  return weightedSum(g, [x, out('seg'), out('det')], [MIX.gamma, MIX.alpha, MIX.beta]);
 }
 
 /**

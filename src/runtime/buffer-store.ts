@@ -1,7 +1,7 @@
-/** Named tensors that stay on the GPU across graphs and runs: weights, and later parameters and optimiser state. */
+/** Named tensors that stay on the GPU across graphs and runs: weights, parameters, optimiser state. */
 import type { Gpu } from './device';
 import { MlaLpError } from './errors';
-import { encodeF16 } from './float16';
+import { decodeF16, encodeF16 } from './float16';
 import { byteSize, describe, sizeOf, type TensorType } from './tensor-type';
 
 /** Uploads beyond this many bytes wait for the GPU, so that the implementation's own copies do not pile up. */
@@ -77,6 +77,16 @@ export class BufferStore implements TensorLookup {
     }
     this.#unflushed += values.byteLength;
     if (this.#unflushed >= FLUSH_BYTES) await this.flush();
+  }
+
+  /** The tensor's values, widened to f32. @throws DeviceLostError */
+  async read(name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { type, buffer } = this.get(name);
+    const bytes = await this.gpu.readBytes(buffer, 0, byteSize(type));
+    const n = sizeOf(type);
+    if (type.dtype === 'f32') return new Float32Array(bytes.buffer, 0, n);
+    if (type.dtype === 'f16') return decodeF16(new Uint16Array(bytes.buffer, 0, n));
+    return Float32Array.from(new Uint32Array(bytes.buffer, 0, n));
   }
 
   /** Frees one tensor. */

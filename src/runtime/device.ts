@@ -249,6 +249,21 @@ export class Gpu {
     if (this.#staging.length > 4) this.release(this.#staging.splice(0, 1));
   }
 
+  /** Copies a range of a buffer (offset and length multiples of 4) back to the host. @throws DeviceLostError */
+  async readBytes(buffer: GPUBuffer, offset: number, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    const staging = await this.borrowStaging(roundUp(Math.max(bytes, 16), 16));
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.device.queue.submit([encoder.finish()]);
+      await this.guard(staging.mapAsync(1, 0, bytes));
+      return new Uint8Array(staging.getMappedRange(0, bytes).slice(0));
+    } finally {
+      staging.unmap();
+      this.returnStaging(staging);
+    }
+  }
+
   /** Waits until everything submitted so far is done. */
   async idle(): Promise<void> {
     await this.guard(this.device.queue.onSubmittedWorkDone());

@@ -4,9 +4,26 @@ import type { Gpu } from './device';
 import { GpuError, ShapeError } from './errors';
 import { decodeF16, encodeF16 } from './float16';
 import type { Place, Plan, PlannedDispatch, Step } from './plan';
-import { byteSize, describe, roundUp, sameShape, sizeOf, type TensorType } from './tensor-type';
+import { BYTES, byteSize, describe, roundUp, sameShape, sizeOf, type TensorType } from './tensor-type';
 
 export type InputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+/** Bytes that are on the device already. */
+export interface DeviceSlice {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Values to upload, or slices that fill the input one after another. */
+export type RunInput = InputData | readonly DeviceSlice[];
+
+export interface RunOptions {
+  /** Outputs to read back; all without it. */
+  readonly wanted?: readonly string[];
+  /** Outputs to copy on the device, each over its slices one after another (what is left over is dropped). */
+  readonly copyTo?: Readonly<Record<string, readonly DeviceSlice[]>>;
+}
 
 /** f16 outputs come back widened to f32. */
 export type OutputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
@@ -106,30 +123,35 @@ export class Executable {
   }
 
   /**
-   * Uploads inputs, runs every step, reads the wanted outputs (all without `wanted`). Calls queue up.
-   * @throws ShapeError for a missing, unknown or wrongly sized input; DeviceLostError.
+   * Uploads inputs, runs every step, reads the wanted outputs. Calls queue up.
+   * @throws ShapeError for a missing, unknown or wrongly sized input or slice; DeviceLostError.
    */
   run(
-    inputs: Readonly<Record<string, InputData>>,
-    wanted?: readonly string[],
+    inputs: Readonly<Record<string, RunInput>>,
+    options: RunOptions = {},
   ): Promise<Record<string, OutputData>> {
     return this.#enqueue(async () => {
       this.#upload(inputs);
       if (this.options.poison) this.#poison();
       const encoder = this.gpu.device.createCommandEncoder();
+      this.#copyIn(encoder, inputs);
       const pass = encoder.beginComputePass();
       for (const command of this.commands) record(pass, command);
       pass.end();
-      return this.#finish(encoder, wanted ?? [...this.plan.outputs.keys()]);
+      this.#copyOut(encoder, options.copyTo ?? {});
+      return this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()]);
     });
   }
 
   /** Runs with a timestamp around every step. @throws GpuError when the device has no timestamp queries. */
-  profile(inputs: Readonly<Record<string, InputData>>): Promise<StepTime[]> {
+  profile(inputs: Readonly<Record<string, RunInput>>): Promise<StepTime[]> {
     const { device } = this.gpu;
     if (!device.features.has('timestamp-query')) throw new GpuError('This device has no timestamp queries.');
     return this.#enqueue(async () => {
       this.#upload(inputs);
+      const encoder = device.createCommandEncoder();
+      this.#copyIn(encoder, inputs);
+      device.queue.submit([encoder.finish()]);
       const groups = groupBySteps(this.commands);
       const times: StepTime[] = [];
       const chunk = 2048; // a query set holds at most 4096 timestamps
@@ -151,7 +173,7 @@ export class Executable {
     return result;
   }
 
-  #upload(inputs: Readonly<Record<string, InputData>>): void {
+  #upload(inputs: Readonly<Record<string, RunInput>>): void {
     this.gpu.check();
     for (const name of Object.keys(inputs)) {
       if (!this.inputs.has(name)) throw new ShapeError(`The graph has no input ${name}.`);
@@ -159,6 +181,7 @@ export class Executable {
     for (const [name, buffer] of this.inputs) {
       const type = this.plan.graph.inputs.get(name)!.type;
       const data = inputs[name];
+      if (isSlices(data)) continue;
       if (data?.length !== sizeOf(type)) {
         throw new ShapeError(
           `Input ${name} must hold ${sizeOf(type)} values (${describe(type)}), not ${data?.length ?? 'nothing'}.`,
@@ -169,6 +192,47 @@ export class Executable {
       const bytes =
         type.dtype === 'f16' ? encodeF16(data, new Uint16Array(data.length + (data.length & 1))) : data;
       this.gpu.device.queue.writeBuffer(buffer, 0, bytes as BufferSource);
+    }
+  }
+
+  #copyIn(encoder: GPUCommandEncoder, inputs: Readonly<Record<string, RunInput>>): void {
+    for (const [name, buffer] of this.inputs) {
+      const data = inputs[name];
+      if (!isSlices(data)) continue;
+      const type = this.plan.graph.inputs.get(name)!.type;
+      const bytes = data.reduce((sum, slice) => sum + slice.bytes, 0);
+      if (bytes !== sizeOf(type) * BYTES[type.dtype]) {
+        throw new ShapeError(`Input ${name} (${describe(type)}) cannot be filled from ${bytes} bytes.`);
+      }
+      let at = 0;
+      for (const slice of data) {
+        encoder.copyBufferToBuffer(slice.buffer, slice.offset, buffer, at, slice.bytes);
+        at += slice.bytes;
+      }
+    }
+  }
+
+  #copyOut(encoder: GPUCommandEncoder, copies: NonNullable<RunOptions['copyTo']>): void {
+    for (const [name, slices] of Object.entries(copies)) {
+      const output = this.plan.outputs.get(name);
+      if (!output) throw new ShapeError(`The graph has no output ${name}.`);
+      const have = sizeOf(output.type) * BYTES[output.type.dtype];
+      let at = 0;
+      for (const slice of slices) {
+        if (at + slice.bytes > have) {
+          throw new ShapeError(
+            `Output ${name} (${describe(output.type)}) holds no ${at + slice.bytes} bytes.`,
+          );
+        }
+        encoder.copyBufferToBuffer(
+          this.arenas[output.slot.arena]!,
+          output.slot.offset + at,
+          slice.buffer,
+          slice.offset,
+          slice.bytes,
+        );
+        at += slice.bytes;
+      }
     }
   }
 
@@ -266,6 +330,10 @@ export class Executable {
       querySet.destroy();
     }
   }
+}
+
+function isSlices(data: RunInput | undefined): data is readonly DeviceSlice[] {
+  return Array.isArray(data);
 }
 
 function bindGroupOf(

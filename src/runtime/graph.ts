@@ -74,6 +74,12 @@ export class Graph {
     for (const input of inputs) {
       if (input.graph !== this) throw new ShapeError(`${label}: an operand belongs to another graph.`);
     }
+    for (const i of op.writes ?? []) {
+      const operand = inputs[i];
+      if (operand?.storage.origin !== 'weight') {
+        throw new ShapeError(`${label} changes operand ${i} in place, so it must be a weight.`);
+      }
+    }
     let types: TensorType[];
     try {
       types = op.infer(

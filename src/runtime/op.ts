@@ -56,15 +56,24 @@ export interface Variant<A> {
   lower(call: OpCall<A>, caps: Capabilities): Lowering | Cannot;
 }
 
+/** What the reverse walk (`gradients.ts`) hands to an op's backward. */
 export interface BackwardContext<A> {
   readonly graph: Graph;
-  readonly inputs: readonly Tensor[];
-  readonly outputs: readonly Tensor[];
   readonly attrs: A;
-  /** dL/d(output), one per output; undefined where nothing downstream needs it. */
+  readonly inputTypes: readonly TensorType[];
+  /** Operand i's value. Ask only for what the gradient needs: what nobody asks for is not kept (or not recomputed). */
+  input(i: number): Tensor;
+  /** Result i's value; the same holds. */
+  output(i: number): Tensor;
+  /** dL/d(output), one per output, each of its output's type; undefined where nothing downstream needs it. */
   readonly outputGradients: readonly (Tensor | undefined)[];
   /** Which inputs need a gradient: none may be built for the others. */
   readonly needed: readonly boolean[];
+  /**
+   * The part of input i's gradient that other nodes contributed so far, if any. An op that can add it for free takes it
+   * here, once, and returns the sum.
+   */
+  absorb(i: number): Tensor | undefined;
 }
 
 export interface Op<A> {
@@ -77,7 +86,14 @@ export interface Op<A> {
   choose(call: OpCall<A>, caps: Capabilities): string;
   /** Floating-point operations (a multiply-add counts two). */
   flops(call: OpCall<A>): number;
-  /** Gradient nodes, one per input (undefined where not needed), with its derivation written above it. */
+  /**
+   * Operands that the op changes in place, weights all. Such an op is an effect: it has no outputs, is always planned, and
+   * takes its turn in building order.
+   */
+  readonly writes?: readonly number[];
+  /**
+   * Gradient nodes, one per input (undefined where not needed), each of its input's type; the derivation stands above it.
+   */
   backward?(context: BackwardContext<A>): (Tensor | undefined)[];
 }
 

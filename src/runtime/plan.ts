@@ -132,7 +132,7 @@ export function plan(graph: Graph, caps: Capabilities, options: PlanOptions = {}
       variant: lowering.variant,
       flops: node.op.flops(call),
       bytes: [...node.inputs, ...node.outputs].reduce((sum, t) => sum + byteSize(t.type), 0),
-      dispatches: lowering.dispatches.map((dispatch) => planDispatch(dispatch, node.label, placeOf)),
+      dispatches: lowering.dispatches.map((dispatch) => planDispatch(dispatch, node, placeOf)),
     };
   });
 
@@ -146,10 +146,11 @@ export function plan(graph: Graph, caps: Capabilities, options: PlanOptions = {}
   return { graph, steps, slots: all, arenas, outputs, flops: steps.reduce((sum, s) => sum + s.flops, 0) };
 }
 
-/** Nodes that some output needs, in building order (which is topological). */
+/** Nodes that some output or effect needs, in building order (which is topological). */
 function neededNodes(graph: Graph): GraphNode[] {
   const needed = new Set<GraphNode>();
   const stack = [...graph.outputs.values()].map((t) => t.storage.producer!);
+  stack.push(...graph.nodes.filter((node) => node.op.writes));
   for (let node = stack.pop(); node; node = stack.pop()) {
     if (needed.has(node)) continue;
     needed.add(node);
@@ -160,18 +161,25 @@ function neededNodes(graph: Graph): GraphNode[] {
 
 function planDispatch(
   dispatch: Dispatch,
-  label: string,
+  { label, op }: GraphNode,
   placeOf: (operand: Operand) => Place,
 ): PlannedDispatch {
   const { kernel } = dispatch;
   const wgsl = specialise(kernel.name, kernel.wgsl, { ...dispatch, includes: kernel.includes ?? {} });
   const layout = reflect(dispatch.kernel.name, wgsl);
   const unknown = new Set(Object.keys(dispatch.bindings));
-  const places = layout.bindings.map(({ name }) => {
+  const places = layout.bindings.map(({ name, access }) => {
     const operand = dispatch.bindings[name];
     if (!operand)
       throw new MlaLpError('bad-value', `${label}: ${dispatch.kernel.name} needs the binding ${name}.`, '');
     unknown.delete(name);
+    if (access === 'read_write' && 'input' in operand && !op.writes?.includes(operand.input)) {
+      throw new MlaLpError(
+        'bad-value',
+        `${label}: ${dispatch.kernel.name} may write ${name}, an operand that the op does not list in \`writes\`.`,
+        '',
+      );
+    }
     return placeOf(operand);
   });
   if (unknown.size > 0) {

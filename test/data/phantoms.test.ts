@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { makePhantom, modalities } from '../../src/data/phantoms';
-import { Random } from '../../src/data/random';
 import { OptionError } from '../../src/runtime/errors';
+import { Random } from '../../src/runtime/random';
 
 const sha256 = (...parts: Uint8Array[]) => {
   const hash = createHash('sha256');

@@ -34,7 +34,7 @@ export async function everyKernel(platform: 'browser' | 'deno', maxFlops: number
       const one = largestCase(suite, variant, gpu, maxFlops);
       if (!one) continue;
       const problem = await runCase(gpu, suite.op, one, variant.name).then(
-        ({ outputs }) => mismatchOf(callOf(suite, one), outputs, referenceOf(suite, one)),
+        ({ outputs }) => mismatchOf(suite.op, callOf(suite, one), outputs, referenceOf(suite, one)),
         (error: unknown) => String(error),
       );
       const name = `${suite.op.name}, ${one.name}, ${variant.name}`;

@@ -26,7 +26,7 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['activation', 'plain', '0.305f', '0.306f'],
   ['activation', 'plain', '-1.702f', '-1.7f'],
   ['activation', 'plain', '0.01f * x', '0.1f * x'],
-  ['residual_mix', 'plain', 'ALPHA * f32(a[i])', 'BETA * f32(a[i])'],
+  ['weighted_sum', 'plain', 'C1 * f32(x1[i])', 'C2 * f32(x1[i])'],
   ['gather_rows', 'plain', 'rows[i / COLS]', 'rows[i / COLS] + 1u'],
   ['gather_rows', 'plain', 'ROWS - 1u', 'ROWS - 2u'],
   ['l2_normalize', 'plain', 'sqrt(squares)', 'squares'],
@@ -81,7 +81,7 @@ test.each(faults)('%s, %s: "%s" made "%s" is caught', async (name, variant, righ
     const texts = (of: typeof sound) => JSON.stringify(of.dispatches.map(({ kernel }) => kernel));
     expect(texts(lowering), 'the fault is in the kernel').not.toBe(texts(sound));
     const { outputs } = await runCase(gpu, op, one, variant);
-    seen ||= mismatchOf(call, outputs, referenceOf(suite, one)) !== undefined;
+    seen ||= mismatchOf(op, call, outputs, referenceOf(suite, one)) !== undefined;
     if (seen) break;
   }
   expect(seen).toBe(true);

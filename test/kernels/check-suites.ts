@@ -32,7 +32,7 @@ export function checkSuites(gpu: Gpu, wanted: (flops: number) => boolean): void 
             context.skip(reason !== undefined, reason);
             want ??= referenceOf(suite, one);
             const { outputs, again } = await runCase(gpu, op, one, variant.name);
-            expect(mismatchOf(call, outputs, want)).toBeUndefined();
+            expect(mismatchOf(op, call, outputs, want)).toBeUndefined();
             const repeats = outputs.every((output, i) => sameBits(output, again[i]!));
             expect(repeats, 'a second run gives the same bits').toBe(true);
           });
@@ -64,7 +64,7 @@ export function checkFolding(gpu: Gpu): void {
       test(`${suite.op.name}: ${variant.name}, ${smallest.one.name}`, async () => {
         const call = callOf(suite, smallest.one);
         const { outputs } = await runCase(gpu, suite.op, smallest.one, variant.name, caps);
-        expect(mismatchOf(call, outputs, referenceOf(suite, smallest.one))).toBeUndefined();
+        expect(mismatchOf(suite.op, call, outputs, referenceOf(suite, smallest.one))).toBeUndefined();
       });
     }
   }

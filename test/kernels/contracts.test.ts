@@ -12,11 +12,11 @@ import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
 import { assembleTokensOp, patchifyOp } from '../../src/kernels/patch-embed/patch-embed';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
-import { residualMixOp } from '../../src/kernels/residual-mix/residual-mix';
 import { resizeBilinearOp } from '../../src/kernels/resize-bilinear/resize-bilinear';
 import { softmaxOp } from '../../src/kernels/softmax/softmax';
 import { anySuite } from '../../src/kernels/suite';
 import { suites } from '../../src/kernels/suites';
+import { weightedSumOp } from '../../src/kernels/weighted-sum/weighted-sum';
 import { type Capabilities, PORTABLE } from '../../src/runtime/capabilities';
 import { ShapeError } from '../../src/runtime/errors';
 import { isCannot, type Op } from '../../src/runtime/op';
@@ -142,13 +142,9 @@ const refusals = [
   refusal(layerNormOp, ['f32 2 8', 'f32 7', 'f32 8'], { eps: 1e-5 }, /f32\[8\], not f32\[7\]/),
   refusal(gemmOp, ['f32 2 8', 'f32 4 7'], { bias: false, residual: false, weight: 'nk' }, /do not share K/),
   refusal(attentionOp, ['f32 1 5 100'], { heads: 3, causal: false, saveLse: false }, /not f32\[1,5,100\]/),
-  refusal(
-    residualMixOp,
-    ['f32 2 3', 'f32 2 3', 'f32 3 2'],
-    { gamma: 1, alpha: 1, beta: 1 },
-    /one floating-point type/,
-  ),
-  refusal(residualMixOp, ['f32 2', 'f32 2', 'f32 2'], { gamma: 1, alpha: Number.NaN, beta: 1 }, /NaN/),
+  refusal(weightedSumOp, ['f32 2 3', 'f32 3 2'], { factors: [1, 1] }, /one floating-point type/),
+  refusal(weightedSumOp, ['f32 2', 'f32 2'], { factors: [1, Number.NaN] }, /NaN/),
+  refusal(weightedSumOp, ['f32 2', 'f32 2'], { factors: [1] }, /not 2 and 1/),
   refusal(gatherRowsOp, ['f32 2 3', 'f32 4'], null, /rows u32 \[N\]/),
   refusal(gatherRowsOp, ['f32 2 3 4', 'u32 4'], null, /\[R, C\]/),
   refusal(l2NormalizeOp, ['f32'], { eps: 1e-12 }, /not f32\[\]/),

@@ -74,22 +74,30 @@ export async function runCase(
   caps = gpu.caps,
 ): Promise<CaseRun> {
   const g = new Graph();
-  const inputs = one.inputs.map((type, i) => g.input(`x${i}`, type.dtype, type.shape));
+  const written = new Set(op.writes ?? []);
+  const operands = operandsOf(one);
+  const inputs = one.inputs.map((type, i) =>
+    written.has(i) ? g.weight(`x${i}`, type.dtype, type.shape) : g.input(`x${i}`, type.dtype, type.shape),
+  );
   const results = g.apply(op, inputs, one.attrs);
   results.forEach((tensor, i) => {
     g.output(`y${i}`, tensor);
   });
   const store = new BufferStore(gpu);
+  for (const i of written) await store.create(`x${i}`, one.inputs[i]!);
   const chosen = plan(g, caps, { variants: { [op.name]: variant } });
   const executable = await Executable.compile(gpu, chosen, store, { poison: true });
+  const data = Object.fromEntries(
+    operands.flatMap((values, i) => (written.has(i) ? [] : [[`x${i}`, values] as const])),
+  );
+  const once = async (): Promise<OutputData[]> => {
+    for (const i of written) await store.write(`x${i}`, Float32Array.from(operands[i]!));
+    const found = await executable.run(data);
+    if (written.size === 0) return results.map((_, i) => found[`y${i}`]!);
+    return Promise.all([...written].map((i) => store.read(`x${i}`)));
+  };
   try {
-    const data = Object.fromEntries(operandsOf(one).map((values, i) => [`x${i}`, values]));
-    const first = await executable.run(data);
-    const second = await executable.run(data);
-    return {
-      outputs: results.map((_, i) => first[`y${i}`]!),
-      again: results.map((_, i) => second[`y${i}`]!),
-    };
+    return { outputs: await once(), again: await once() };
   } finally {
     executable.destroy();
     store.destroy();
@@ -109,11 +117,13 @@ export function toleranceOf(call: OpCall<unknown>, output: TensorType) {
 
 /** The first wrong element of any output, in words; undefined when all are right. */
 export function mismatchOf(
+  op: Op<unknown>,
   call: OpCall<unknown>,
   got: readonly ArrayLike<number>[],
   want: readonly ArrayLike<number>[],
 ): string | undefined {
-  for (const [i, type] of call.outputs.entries()) {
+  const types = op.writes ? op.writes.map((i) => call.inputs[i]!) : call.outputs;
+  for (const [i, type] of types.entries()) {
     const wrong = firstMismatch(got[i]!, want[i]!, toleranceOf(call, type));
     if (wrong) return `output ${i}, element ${wrong.index}: got ${wrong.got}, want ${wrong.want}`;
   }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { activation, activationOp } from '../../src/kernels/activation/activation';
 import { gemm } from '../../src/kernels/gemm/gemm';
 import { reduce } from '../../src/kernels/reduce/reduce';
-import { residualMix } from '../../src/kernels/residual-mix/residual-mix';
+import { weightedSum } from '../../src/kernels/weighted-sum/weighted-sum';
 import { acquireAdapter } from '../../src/platform/node/adapter';
 import { BufferStore, lookupIn } from '../../src/runtime/buffer-store';
 import { Gpu } from '../../src/runtime/device';
@@ -35,7 +35,7 @@ async function compile(g: Graph, store = newStore(), on = gpu): Promise<Executab
 function mixGraph(): Graph {
   const g = new Graph();
   const x = g.input('x', 'f32', [3]);
-  const y = residualMix(g, activation(g, x, 'leaky_relu'), x, x, { gamma: 1, alpha: 1, beta: 1 });
+  const y = weightedSum(g, [activation(g, x, 'leaky_relu'), x, x], [1, 1, 1]);
   g.output('y', y);
   g.output('sum', reduce(g, y, 0, 'sum'));
   return g;
@@ -63,9 +63,9 @@ describe('run', () => {
   test('reads only what is wanted', async () => {
     const executable = await compile(mixGraph());
     const x = Float32Array.of(1, 1, 1);
-    expect(Object.keys(await executable.run({ x }, ['sum']))).toEqual(['sum']);
-    expect(await executable.run({ x }, [])).toEqual({});
-    await expect(executable.run({ x }, ['nothing'])).rejects.toThrow('no output nothing');
+    expect(Object.keys(await executable.run({ x }, { wanted: ['sum'] }))).toEqual(['sum']);
+    expect(await executable.run({ x }, { wanted: [] })).toEqual({});
+    await expect(executable.run({ x }, { wanted: ['nothing'] })).rejects.toThrow('no output nothing');
   });
 
   test('a missing, unknown, short or wrongly typed input is refused, and the next run works', async () => {
@@ -204,6 +204,6 @@ test('profiles per step where the device has timestamps', async (context) => {
     context.skip(`${gpu.name} has no timestamp queries`);
   }
   const times = await profile;
-  expect(times.map((t) => t.label)).toEqual(['activation', 'residual_mix', 'reduce']);
+  expect(times.map((t) => t.label)).toEqual(['activation', 'weighted_sum', 'reduce']);
   for (const { nanoseconds } of times) expect(nanoseconds).toBeGreaterThanOrEqual(0);
 });

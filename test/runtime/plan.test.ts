@@ -3,15 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { activation, activationOp } from '../../src/kernels/activation/activation';
 import { gemm } from '../../src/kernels/gemm/gemm';
 import { reduce } from '../../src/kernels/reduce/reduce';
-import { residualMix } from '../../src/kernels/residual-mix/residual-mix';
 import { softmax } from '../../src/kernels/softmax/softmax';
+import { weightedSum } from '../../src/kernels/weighted-sum/weighted-sum';
 import { foldGrid, PORTABLE } from '../../src/runtime/capabilities';
 import { LimitError, MlaLpError } from '../../src/runtime/errors';
 import { Graph, type Tensor } from '../../src/runtime/graph';
 import type { Op } from '../../src/runtime/op';
 import { formatPlan, type Plan, plan, type Slot } from '../../src/runtime/plan';
 
-const MIX = { gamma: 0.8, alpha: 0.1, beta: 0.1 };
+const MIX = [0.8, 0.1, 0.1];
 
 /** What must hold of every plan: nothing that lives at one time overlaps, nothing is read and written in one buffer. */
 function check(p: Plan): void {
@@ -73,7 +73,7 @@ describe('arenas', () => {
     const c = softmax(g, b);
     g.output(
       'y',
-      g.reshape(residualMix(g, g.reshape(c, [24]), g.reshape(a, [24]), g.reshape(b, [24]), MIX), [2, 12]),
+      g.reshape(weightedSum(g, [g.reshape(c, [24]), g.reshape(a, [24]), g.reshape(b, [24])], MIX), [2, 12]),
     );
     const p = plan(g, PORTABLE);
     check(p);
@@ -103,7 +103,7 @@ describe('arenas', () => {
           const made: Tensor[] = [g.input('x', 'f32', [4, 100]), g.weight('w', 'f32', [4, 100])];
           const pick = (n: number) => made[n % made.length]!;
           for (const [a, b, c, kind] of nodes) {
-            if (kind === 0) made.push(residualMix(g, pick(a), pick(b), pick(c), MIX));
+            if (kind === 0) made.push(weightedSum(g, [pick(a), pick(b), pick(c)], MIX));
             else if (kind === 1) made.push(softmax(g, pick(a)));
             else made.push(g.reshape(activation(g, g.reshape(pick(a), [400]), 'gelu'), [4, 100]));
           }
@@ -123,7 +123,7 @@ describe('arenas', () => {
     const chain = () => {
       const g = new Graph();
       const x = softmax(g, softmax(g, g.input('x', 'f32', [100])));
-      g.output('y', residualMix(g, x, x, x, MIX));
+      g.output('y', weightedSum(g, [x, x, x], MIX));
       return plan(g, PORTABLE);
     };
     expect(() => check(chain())).not.toThrow();
@@ -154,7 +154,7 @@ describe('arenas', () => {
     const g = new Graph();
     const x = g.input('x', 'f32', [1000]);
     const parts = Array.from({ length: 3 }, () => softmax(g, x));
-    g.output('y', residualMix(g, parts[0]!, parts[1]!, parts[2]!, MIX));
+    g.output('y', weightedSum(g, [parts[0]!, parts[1]!, parts[2]!], MIX));
     const p = plan(g, { ...PORTABLE, maxBindingBytes: 4096, maxBufferBytes: 8192 });
     check(p);
     expect(Math.max(...p.arenas)).toBeLessThanOrEqual(8192);

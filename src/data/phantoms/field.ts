@@ -1,5 +1,5 @@
 /** Gray-value fields that phantoms are built of: square, row-major f64, coordinates 0..1 from the top left corner. */
-import type { Random } from '../random';
+import type { Random } from '../../runtime/random';
 
 export type Field = Float64Array<ArrayBuffer>;
 

@@ -1,5 +1,5 @@
 /** Six kinds of picture, each without a lesion. What they share, lesions and noise and colour, is in ../phantoms.ts. */
-import type { Random } from '../random';
+import type { Random } from '../../runtime/random';
 import { blob, clamp, ellipse, type Field, field } from './field';
 
 export const modalities = [
