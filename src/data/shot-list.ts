@@ -27,6 +27,7 @@ export function parseShotList(text: string, name: string, draw = 0): Shots {
     .split(/\r\n?|\n/)
     .entries()) {
     if (line.trim() === '') continue;
+    // White space takes in a byte order mark.
     const match = /^\s*([na])-(\d{1,9})\s*:(.*)$/i.exec(line);
     // The line itself stays out of the message: the file may be something else altogether.
     if (!match)

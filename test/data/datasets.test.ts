@@ -105,10 +105,13 @@ describe('good and Ungood', () => {
       const dataset = await openDataset(itself, { split });
       expect(listing(itself, dataset)).toEqual(['good/img/a.png 0', 'Ungood/img/b.png 1']);
     }
+    const both = make(['good/a.png', 'Ungood/b.png', 'test/good/c.png', 'test/Ungood/d.png']);
+    expect(listing(both, await openDataset(both, { split: 'test' }))[0]).toBe('test/good/c.png 0');
+    expect(listing(both, await openDataset(both, { split: 'valid' }))[0]).toBe('good/a.png 0');
     const train = make(['train/good/img/a.png', 'train/Ungood/img/b.png']);
     const dataset = await openDataset(train, { split: 'valid' });
     expect(listing(train, dataset)).toEqual(['train/good/img/a.png 0', 'train/Ungood/img/b.png 1']);
-    expect(dataset.warnings).toEqual([`There is no folder valid: ${join(train, 'train')} is used.`]);
+    expect(dataset.warnings).toEqual([`There is no labelled folder valid: ${join(train, 'train')} is used.`]);
     expect((await refusal(openDataset(train, { split: 'test' }))).fact).toContain('no labelled data set');
     // A split given outright: its parent has the name.
     expect((await openDataset(join(train, 'train'), { split: 'test' })).name).toMatch(/^set\d+$/);
@@ -316,6 +319,12 @@ describe('what cannot be opened', () => {
   });
 });
 
+test('a data set needs both classes', () => {
+  const one = (abnormal: boolean) => () => makeDataset('x', 'a/x', [{ path: 'i.png', abnormal }]);
+  expect(one(false)).toThrow('a/x: there are 1 normal and 0 abnormal images');
+  expect(one(true)).toThrow('a/x: there are 0 normal and 1 abnormal images');
+});
+
 describe('masks', () => {
   const match = (abnormal: string[], masks: string[]) =>
     matchMasks('set', ['n/z.png'], abnormal, masks).images.map(({ mask }) => mask);
@@ -357,6 +366,11 @@ describe('leaving one data set out', () => {
       'Liver_AD/test/good/img/a.png 0',
       'Liver_AD/test/Ungood/img/b.png 1',
     ]);
+  });
+
+  test.skipIf(process.platform !== 'linux')('two of one name are refused', async () => {
+    const files = ['Brain_AD', 'Brain_ad'].flatMap((name) => [`${name}/good/a.png`, `${name}/Ungood/b.png`]);
+    expect((await refusal(openDatasets(make(files)))).fact).toContain('there are two data sets Brain');
   });
 
   test('fewer than two are refused', async () => {

@@ -105,7 +105,8 @@ async function openFolder(root: string, split: Split): Promise<Dataset> {
       const normal = await child(parent, layout.normal);
       const abnormal = await child(parent, layout.abnormal);
       if (normal && abnormal) {
-        const warnings = parent === parents[2] ? [`There is no folder valid: ${parent} is used.`] : [];
+        const warnings =
+          parent === parents[2] ? [`There is no labelled folder valid: ${parent} is used.`] : [];
         const normals = await imagesIn(await layout.imagesOf(normal), warnings);
         const abnormals = await imagesIn(await layout.imagesOf(abnormal), warnings);
         const maskFolder = await layout.masksOf(parent, abnormal);
