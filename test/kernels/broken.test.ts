@@ -20,6 +20,11 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['gemm', 'plain', 'k < K', 'k < K - 1u'],
   ['gemm', 'registers', 'k < K / 4u', 'k < K / 4u - 1u'],
   ['gemm', 'tiled', 'slice < K', 'slice < K - SLICE'],
+  ['gemm', 'registers', 'a[i] * b[q]', 'a[q] * b[q]'],
+  ['gemm', 'registers', 'k * 4u + i', 'k * 4u'],
+  ['gemm', 'registers', 'min(row / 4u + p, M / 4u - 1u)', 'row / 4u'],
+  ['gemm', 'tiled', 'slice + term < K', 'slice + term < K - 1u'],
+  ['gemm', 'tiled', 'term * STRIDE + quad * 4u + i] = b', 'term * STRIDE + quad * 4u + i] = a'],
   ['attention', 'plain', 'sum[c] * shrink', 'sum[c]'],
   ['attention', 'tiled', 'total *= shrink', 'total *= 1.0f'],
   ['activation', 'plain', '1.0f - tail', 'tail'],
@@ -71,6 +76,7 @@ function broken(op: Op<unknown>, right: string, wrong: string): Op<unknown> {
 test.each(faults)('%s, %s: "%s" made "%s" is caught', async (name, variant, right, wrong) => {
   const suite = suites.find((s) => s.op.name === name)!;
   const op = broken(suite.op, right, wrong);
+  let inKernel = false;
   let seen = false;
   for (const one of suite.cases) {
     const call = callOf(suite, one);
@@ -79,11 +85,13 @@ test.each(faults)('%s, %s: "%s" made "%s" is caught', async (name, variant, righ
     const sound = suite.op.variants.find((v) => v.name === variant)!.lower(call, gpu.caps);
     if (isCannot(lowering) || isCannot(sound)) continue;
     const texts = (of: typeof sound) => JSON.stringify(of.dispatches.map(({ kernel }) => kernel));
-    expect(texts(lowering), 'the fault is in the kernel').not.toBe(texts(sound));
+    if (texts(lowering) === texts(sound)) continue; // the fault is in another kernel of this variant
+    inKernel = true;
     const { outputs } = await runCase(gpu, op, one, variant);
     seen ||= mismatchOf(op, call, outputs, referenceOf(suite, one)) !== undefined;
     if (seen) break;
   }
+  expect(inKernel, 'the fault is in a kernel').toBe(true);
   expect(seen).toBe(true);
 });
 

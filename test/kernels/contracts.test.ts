@@ -141,6 +141,18 @@ const refusals = [
   ),
   refusal(layerNormOp, ['f32 2 8', 'f32 7', 'f32 8'], { eps: 1e-5 }, /f32\[8\], not f32\[7\]/),
   refusal(gemmOp, ['f32 2 8', 'f32 4 7'], { bias: false, residual: false, weight: 'nk' }, /do not share K/),
+  refusal(
+    gemmOp,
+    ['f32 1 8 4', 'f32 8 4'],
+    { bias: false, residual: false, x: 'km', weight: 'kn' },
+    /must be \[K, M\]/,
+  ),
+  refusal(
+    gemmOp,
+    ['f16 8 4', 'f16 8 4', 'f16 4 4'],
+    { bias: false, residual: true, x: 'km', weight: 'kn', out: 'f32' },
+    /must be f32\[4,4\], not f16\[4,4\]/,
+  ),
   refusal(attentionOp, ['f32 1 5 100'], { heads: 3, causal: false, saveLse: false }, /not f32\[1,5,100\]/),
   refusal(weightedSumOp, ['f32 2 3', 'f32 3 2'], { factors: [1, 1] }, /one floating-point type/),
   refusal(weightedSumOp, ['f32 2', 'f32 2'], { factors: [1, Number.NaN] }, /NaN/),

@@ -74,6 +74,26 @@ const gates: readonly Gate[] = [
     { bias: false, residual: false, weight: 'nk' },
     { 'const SLICE: u32 = 16u': 'const SLICE: u32 = 4u', '@workgroup_size(16, 16)': '@workgroup_size(8, 8)' },
   ),
+  gate(
+    gemmOp,
+    'tiled',
+    [
+      [3, 8],
+      [8, 4],
+    ],
+    { bias: false, residual: false, weight: 'kn' },
+    { 'const SLICE: u32 = 16u': 'const SLICE: u32 = 4u', '@workgroup_size(16, 16)': '@workgroup_size(8, 8)' },
+  ),
+  gate(
+    gemmOp,
+    'tiled',
+    [
+      [8, 4],
+      [8, 4],
+    ],
+    { bias: false, residual: false, x: 'km', weight: 'kn' },
+    { 'const SLICE: u32 = 16u': 'const SLICE: u32 = 4u', '@workgroup_size(16, 16)': '@workgroup_size(8, 8)' },
+  ),
   gate(attentionOp, 'tiled', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
 ];
 

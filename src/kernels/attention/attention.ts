@@ -130,9 +130,15 @@ export const attentionOp: Op<AttentionAttrs> = {
 export interface AttentionOptions {
   readonly heads: number;
   readonly causal?: boolean;
+  /** Keeps what backward needs beside y; without it, backward computes attention once more. For training graphs. */
+  readonly saveLse?: boolean;
 }
 
 /** Self-attention of packed projections; qkv [B, T, 3 D] -> [B, T, D]. */
-export function attention(g: Graph, qkv: Tensor, { heads, causal = false }: AttentionOptions): Tensor {
-  return g.apply(attentionOp, [qkv], { heads, causal, saveLse: false })[0]!;
+export function attention(
+  g: Graph,
+  qkv: Tensor,
+  { heads, causal = false, saveLse = false }: AttentionOptions,
+): Tensor {
+  return g.apply(attentionOp, [qkv], { heads, causal, saveLse })[0]!;
 }

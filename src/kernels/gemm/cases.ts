@@ -5,20 +5,26 @@ import { gemmReference } from './reference';
 
 type Options = Partial<GemmAttrs> & { dtype?: Dtype; weightDtype?: Dtype; bench?: boolean };
 
+/** How a product with a transposed first factor stands in a table: the gradient of a weight. */
+const KM: Options = { x: 'km', weight: 'kn' };
+
 function gemmCase(m: number, k: number, n: number, options: Options = {}): KernelCase<GemmAttrs> {
   const { dtype = 'f32', weightDtype = dtype, bench = false, ...rest } = options;
   const attrs: GemmAttrs = { bias: false, residual: false, weight: 'nk', ...rest };
   const inputs = [
-    tensorType(dtype, [m, k]),
+    tensorType(dtype, attrs.x === 'km' ? [k, m] : [m, k]),
     tensorType(weightDtype, attrs.weight === 'nk' ? [n, k] : [k, n]),
     ...(attrs.bias ? [tensorType('f32', [n])] : []),
-    ...(attrs.residual ? [tensorType(dtype, [m, n])] : []),
+    ...(attrs.residual ? [tensorType(attrs.out ?? dtype, [m, n])] : []),
   ];
   const extras = [
     attrs.bias && 'bias',
     attrs.activation,
     attrs.residual && 'residual',
+    attrs.x === 'km' && 'km',
     attrs.weight === 'kn' && 'kn',
+    weightDtype !== dtype && `w ${weightDtype}`,
+    attrs.out && `to ${attrs.out}`,
   ];
   const name = [`${dtype} ${m}x${k}x${n}`, ...extras.filter(Boolean)].join(' ');
   // Weights are scaled as in a trained network, so that sums stay near 1.
@@ -43,7 +49,25 @@ export const gemmSuite: OpSuite<GemmAttrs> = {
     gemmCase(65, 588, 33, { bias: true }),
     gemmCase(1, 64, 48),
     gemmCase(3, 5, 7, { bias: true, residual: true }),
+    // Gradients by x and by the weight (K = 290 tokens), and the corners of their tiles
+    gemmCase(290, 4096, 1024, { weight: 'kn', bench: true }),
+    gemmCase(290, 1024, 4096, { weight: 'kn', residual: true, bench: true }),
+    gemmCase(768, 290, 1024, { ...KM, bench: true }),
+    gemmCase(768, 290, 1024, { ...KM, dtype: 'f16', out: 'f32', bench: true }),
     gemmCase(21, 64, 96, { weight: 'kn' }),
+    gemmCase(3, 8, 4, { weight: 'kn', bias: true }),
+    gemmCase(77, 36, 68, { weight: 'kn', residual: true, activation: 'gelu' }),
+    gemmCase(67, 6, 36, { weight: 'kn', bias: true, residual: true, activation: 'leaky_relu' }),
+    gemmCase(50, 64, 36, { weight: 'kn', dtype: 'f16', weightDtype: 'f32', out: 'f32', residual: true }),
+    gemmCase(68, 77, 132, KM),
+    gemmCase(4, 5, 8, { ...KM, bias: true, residual: true, activation: 'quick_gelu' }),
+    gemmCase(100, 50, 36, { ...KM, bias: true }),
+    gemmCase(50, 77, 33, { ...KM, activation: 'leaky_relu' }),
+    gemmCase(1, 3, 1, KM),
+    gemmCase(36, 77, 100, { ...KM, dtype: 'f16', out: 'f32', residual: true }),
+    gemmCase(36, 50, 68, { ...KM, weightDtype: 'f16' }),
+    gemmCase(20, 36, 33, { x: 'km' }),
+    gemmCase(7, 5, 9, { x: 'km', bias: true }),
     gemmCase(129, 20, 66, { activation: 'gelu' }),
     gemmCase(77, 64, 50, { dtype: 'f16', bias: true, residual: true, activation: 'gelu' }),
     gemmCase(5, 7, 9, { dtype: 'f16' }),

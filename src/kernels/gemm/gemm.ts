@@ -1,10 +1,10 @@
 /**
  * GEMM with a fused epilogue:
- *   y = activation(x * op(w) + bias) + residual
+ *   y = activation(op(x) * op(w) + bias) + residual
  *
- * Operands, in this order: x f32|f16 [..., K]; w f32|f16, [N, K] (torch.nn.Linear, op(w) = w^T) or, with `weight: 'kn'`,
- * [K, N]; bias f32 [N] if any; residual like y if any. Result: y [..., N]. Sums are f32 whatever the storage type.
- * Activations: `../activation`.
+ * Operands, in this order: x f32|f16 [..., K] or, with `x: 'km'`, [K, M] (op(x) = x^T); w f32|f16, [N, K] (torch.nn.Linear,
+ * op(w) = w^T) or, with `weight: 'kn'`, [K, N]; bias f32 [N] if any; residual like y if any. Result: y [..., N] or [M, N].
+ * Sums are f32 whatever the storage type. Activations: `../activation`.
  */
 import { type Capabilities, foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
@@ -15,6 +15,7 @@ import { ACTIVATION_INCLUDES, type ActivationKind } from '../activation/activati
 import epilogueWgsl from './gemm_epilogue.wgsl';
 import plainWgsl from './gemm_plain.wgsl';
 import registersWgsl from './gemm_registers.wgsl';
+import registersKnWgsl from './gemm_registers_kn.wgsl';
 import tiledWgsl from './gemm_tiled.wgsl';
 
 const INCLUDES = { ...ACTIVATION_INCLUDES, gemm_epilogue: epilogueWgsl };
@@ -23,6 +24,8 @@ export interface GemmAttrs {
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation?: ActivationKind;
+  /** Layout of x: [..., K], also without it, or [K, M]. */
+  readonly x?: 'mk' | 'km';
   /** Layout of w: [N, K] or [K, N]. */
   readonly weight: 'nk' | 'kn';
   /** Storage type of y; that of x without it. */
@@ -37,7 +40,7 @@ interface Sizes {
 
 function sizes({ inputs, attrs }: Pick<OpCall<GemmAttrs>, 'inputs' | 'attrs'>): Sizes {
   const [x, w] = inputs;
-  const K = x!.shape.at(-1)!;
+  const K = x!.shape.at(attrs.x === 'km' ? 0 : -1)!;
   return { M: sizeOf(x!) / K, N: w!.shape[attrs.weight === 'nk' ? 0 : 1]!, K };
 }
 
@@ -47,12 +50,13 @@ function dispatch(
   wgsl: string,
   constants: Record<string, number>,
   workgroups: readonly [number, number, number],
+  layouts: readonly string[] = [],
 ): Lowering {
   const { bias, residual, activation } = call.attrs;
   const bindings: Record<string, Operand> = { x: { input: 0 }, w: { input: 1 }, y: { output: 0 } };
   if (bias) bindings.bias = { input: 2 };
   if (residual) bindings.residual = { input: bias ? 3 : 2 };
-  const flags = [bias && 'BIAS', residual && 'RESIDUAL', activation?.toUpperCase()].filter(
+  const flags = [...layouts, bias && 'BIAS', residual && 'RESIDUAL', activation?.toUpperCase()].filter(
     (f) => typeof f === 'string',
   );
   const only: Dispatch = {
@@ -66,11 +70,19 @@ function dispatch(
   return { variant: name, dispatches: [only] };
 }
 
-/** Why vec4 loads along K are impossible, if they are. */
+/** Why vec4 loads along the fast axes of x and w are impossible, if they are. */
 function vec4Obstacle(call: OpCall<GemmAttrs>): Cannot | undefined {
-  if (call.attrs.weight !== 'nk') return { cannot: 'w must be [N, K]' };
-  if (sizes(call).K % 4 !== 0) return { cannot: `K = ${sizes(call).K} is not a multiple of 4` };
-  return undefined;
+  const s = sizes(call);
+  const { x, weight } = call.attrs;
+  const odd = [x === 'km' ? 'M' : 'K', weight === 'kn' ? 'N' : 'K'].find(
+    (axis) => s[axis as keyof Sizes] % 4 !== 0,
+  );
+  return odd ? { cannot: `${odd} = ${s[odd as keyof Sizes]} is not a multiple of 4` } : undefined;
+}
+
+/** Why `registers` has no kernel for a call's layouts, if it has none. */
+function layoutObstacle({ attrs }: OpCall<GemmAttrs>): Cannot | undefined {
+  return attrs.x === 'km' && attrs.weight === 'nk' ? { cannot: 'x is [K, M] and w [N, K]' } : undefined;
 }
 
 /**
@@ -78,9 +90,10 @@ function vec4Obstacle(call: OpCall<GemmAttrs>): Cannot | undefined {
  * SwiftShader (subgroups of 4); on lavapipe (subgroups of 8) 4 x 4 is 1.4 times as fast, and compiles in a quarter of the
  * time (290 x 1024 x 1024, f32, 2 shared cores, November 2026).
  */
-function registerTile({ M, N }: Sizes, caps: Capabilities): { TM: number; TN: number } {
+function registerTile(call: OpCall<GemmAttrs>, caps: Capabilities): { TM: number; TN: number } {
+  const { M, N } = sizes(call);
   const side = caps.subgroupMaxSize >= 8 ? 4 : 8;
-  return { TM: M >= side ? side : M >= 4 ? 4 : 1, TN: N >= 32 ? side : 2 };
+  return { TM: M >= side ? side : M >= 4 ? 4 : 1, TN: N >= 32 ? side : call.attrs.weight === 'kn' ? 4 : 2 };
 }
 
 function gridFits(grid: readonly number[], caps: Capabilities): Cannot | undefined {
@@ -97,20 +110,23 @@ export const gemmOp: Op<GemmAttrs> = {
     const [x, w] = inputs;
     const wanted = 2 + Number(attrs.bias) + Number(attrs.residual);
     if (!x || !w || inputs.length !== wanted) throw new ShapeError(`gemm takes ${wanted} operands.`);
-    const k = x.shape.at(-1);
+    if (attrs.x === 'km' && x.shape.length !== 2)
+      throw new ShapeError(`gemm: x ${describe(x)} must be [K, M].`);
+    const k = x.shape.at(attrs.x === 'km' ? 0 : -1);
     if (k === undefined || w.shape.length !== 2 || w.shape[attrs.weight === 'nk' ? 1 : 0] !== k) {
       throw new ShapeError(`gemm: x ${describe(x)} and w ${describe(w)} (${attrs.weight}) do not share K.`);
     }
     if (x.dtype === 'u32' || w.dtype === 'u32') throw new ShapeError('gemm: x and w must be f32 or f16.');
     const n = w.shape[attrs.weight === 'nk' ? 0 : 1]!;
-    const y = { dtype: attrs.out ?? x.dtype, shape: [...x.shape.slice(0, -1), n] };
+    const rows = attrs.x === 'km' ? x.shape.slice(1) : x.shape.slice(0, -1);
+    const y = { dtype: attrs.out ?? x.dtype, shape: [...rows, n] };
     const bias = attrs.bias ? inputs[2]! : undefined;
     if (bias && (bias.dtype !== 'f32' || !sameShape(bias.shape, [n]))) {
       throw new ShapeError(`gemm: bias must be f32[${n}], not ${describe(bias)}.`);
     }
     const residual = attrs.residual ? inputs[wanted - 1]! : undefined;
-    if (residual && (residual.dtype !== x.dtype || !sameShape(residual.shape, y.shape))) {
-      throw new ShapeError(`gemm: residual must be ${x.dtype}[${y.shape}], not ${describe(residual)}.`);
+    if (residual && (residual.dtype !== y.dtype || !sameShape(residual.shape, y.shape))) {
+      throw new ShapeError(`gemm: residual must be ${y.dtype}[${y.shape}], not ${describe(residual)}.`);
     }
     return [y];
   },
@@ -120,20 +136,33 @@ export const gemmOp: Op<GemmAttrs> = {
       name: 'plain',
       lower(call, caps) {
         const s = sizes(call);
-        const strides =
+        const ofX =
+          call.attrs.x === 'km' ? { ROW_STRIDE: 1, X_STRIDE: s.M } : { ROW_STRIDE: s.K, X_STRIDE: 1 };
+        const ofW =
           call.attrs.weight === 'nk' ? { COL_STRIDE: s.K, K_STRIDE: 1 } : { COL_STRIDE: 1, K_STRIDE: s.N };
-        return dispatch(call, 'plain', plainWgsl, strides, foldGrid(Math.ceil((s.M * s.N) / 64), caps));
+        return dispatch(
+          call,
+          'plain',
+          plainWgsl,
+          { ...ofX, ...ofW },
+          foldGrid(Math.ceil((s.M * s.N) / 64), caps),
+        );
       },
     },
     {
       name: 'registers',
       lower(call, caps) {
         const s = sizes(call);
-        const { TM, TN } = registerTile(s, caps);
+        const { TM, TN } = registerTile(call, caps);
         const WX = 8;
         const grid = [Math.ceil(s.N / (TN * WX)), Math.ceil(s.M / TM), 1] as const;
-        const obstacle = vec4Obstacle(call) ?? gridFits(grid, caps);
-        return obstacle ?? dispatch(call, 'registers', registersWgsl, { TM, TN, TILE: TM * TN, WX }, grid);
+        const obstacle = layoutObstacle(call) ?? vec4Obstacle(call) ?? gridFits(grid, caps);
+        if (obstacle) return obstacle;
+        if (call.attrs.weight === 'nk')
+          return dispatch(call, 'registers', registersWgsl, { TM, TN, TILE: TM * TN, WX }, grid);
+        const km = call.attrs.x === 'km';
+        const quads = { TM, TN, QN: TN / 4, TILE: (TM * TN) / 4, WX, QM: Math.ceil(TM / 4) };
+        return dispatch(call, 'registers', registersKnWgsl, quads, grid, km ? ['X_KM'] : []);
       },
     },
     {
@@ -142,18 +171,20 @@ export const gemmOp: Op<GemmAttrs> = {
         const s = sizes(call);
         const grid = [Math.ceil(s.N / 64), Math.ceil(s.M / 64), 1] as const;
         const obstacle = vec4Obstacle(call) ?? gridFits(grid, caps);
-        return obstacle ?? dispatch(call, 'tiled', tiledWgsl, {}, grid);
+        const { x, weight } = call.attrs;
+        const layouts = [...(x === 'km' ? ['X_KM'] : []), ...(weight === 'kn' ? ['W_KN'] : [])];
+        return obstacle ?? dispatch(call, 'tiled', tiledWgsl, {}, grid, layouts);
       },
     },
   ],
 
   choose(call, caps) {
-    const s = sizes(call);
-    const { M, N } = s;
-    if (vec4Obstacle(call) || Math.ceil(M / registerTile(s, caps).TM) > caps.maxWorkgroupsPerDimension)
-      return 'plain';
+    const { M, N } = sizes(call);
+    const most = caps.maxWorkgroupsPerDimension;
+    if (vec4Obstacle(call) || Math.ceil(M / registerTile(call, caps).TM) > most) return 'plain';
     // Barriers are dear on CPUs; and a 64 x 64 tile wastes most of its work on a few rows or columns.
-    return caps.software || M < 16 || N < 16 ? 'registers' : 'tiled';
+    if (!caps.software && M >= 16 && N >= 16) return 'tiled';
+    return layoutObstacle(call) ? 'plain' : 'registers';
   },
 
   flops(call) {
@@ -166,18 +197,23 @@ export interface GemmOptions {
   readonly bias?: Tensor;
   readonly residual?: Tensor;
   readonly activation?: ActivationKind;
+  readonly x?: 'mk' | 'km';
   readonly weight?: 'nk' | 'kn';
   readonly out?: Dtype;
 }
 
-/** y = activation(x * w^T + bias) + residual; x [..., K], w [N, K] (or [K, N] with `weight: 'kn'`) -> [..., N]. */
+/**
+ * y = activation(x * w^T + bias) + residual; x [..., K], w [N, K] -> [..., N]. With `weight: 'kn'` w is [K, N], with
+ * `x: 'km'` x is [K, M].
+ */
 export function gemm(g: Graph, x: Tensor, w: Tensor, options: GemmOptions = {}): Tensor {
-  const { bias, residual, activation, weight = 'nk', out } = options;
+  const { bias, residual, activation, x: layout, weight = 'nk', out } = options;
   const operands = [x, w, bias, residual].filter((t) => t !== undefined);
   const attrs: GemmAttrs = {
     bias: bias !== undefined,
     residual: residual !== undefined,
     weight,
+    ...(layout && { x: layout }),
     ...(activation && { activation }),
     ...(out && { out }),
   };

@@ -2,7 +2,7 @@
 // workgroup memory. K must be a multiple of 4. Rows and columns past the end are read clamped and not stored.
 // Grid: x = ceil(N / (TN * WX)), y = ceil(M / TM); invocations of a workgroup are neighbours along N and share their rows,
 // so that compilers for CPUs see the loads of x as uniform.
-// x [M, K] of X; w [N, K] of W; bias [N] f32; residual [M, N] of X; y [M, N] of Y.
+// x [M, K] of X; w [N, K] of W; bias [N] f32; residual [M, N] of Y; y [M, N] of Y.
 alias X = f32;
 alias W = f32;
 alias Y = f32;
@@ -22,7 +22,7 @@ const WX: u32 = 8u;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 // @end
 // @if RESIDUAL
-@group(0) @binding(3) var<storage, read> residual: array<X>;
+@group(0) @binding(3) var<storage, read> residual: array<Y>;
 // @end
 @group(0) @binding(4) var<storage, read_write> y: array<Y>;
 

@@ -5,7 +5,8 @@ import type { GemmAttrs } from './gemm';
 export function gemmReference(inputs: readonly Float64Array[], call: OpCall<GemmAttrs>): Float64Array[] {
   const { attrs } = call;
   const [x, w] = inputs;
-  const K = call.inputs[0]!.shape.at(-1)!;
+  const km = attrs.x === 'km';
+  const K = call.inputs[0]!.shape.at(km ? 0 : -1)!;
   const N = call.outputs[0]!.shape.at(-1)!;
   const M = x!.length / K;
   const bias = attrs.bias ? inputs[2]! : undefined;
@@ -14,7 +15,8 @@ export function gemmReference(inputs: readonly Float64Array[], call: OpCall<Gemm
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {
       let sum = 0;
-      for (let k = 0; k < K; k++) sum += x![m * K + k]! * w![attrs.weight === 'nk' ? n * K + k : k * N + n]!;
+      for (let k = 0; k < K; k++)
+        sum += x![km ? k * M + m : m * K + k]! * w![attrs.weight === 'nk' ? n * K + k : k * N + n]!;
       sum += bias ? bias[n]! : 0;
       if (attrs.activation) sum = activationReference(attrs.activation, sum);
       y[m * N + n] = sum + (residual ? residual[m * N + n]! : 0);
