@@ -24,10 +24,12 @@ export function writeError(path: string, cause: unknown): unknown {
   return new MlaLpError('bad-file', `${path}: it cannot be written (${code}).`, remedy, { cause });
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+/** All of the bytes, however many calls that takes; at `position` (bytes), else where the file stands. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done);
+    const at = position === undefined ? null : position + done;
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at);
     done += bytesWritten;
   }
 }
@@ -43,19 +45,32 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** A name beside `path` that nothing else has. What a killed process leaves under it is known by `isTemporaryOf`. */
+export function temporaryPath(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/** Whether a file of this name is a temporary one of `path`, in the same folder. */
+export function isTemporaryOf(path: string, name: string): boolean {
+  const start = `.${basename(path)}.`;
+  return name.startsWith(start) && /^[0-9a-f]{12}\.tmp$/.test(name.slice(start.length));
+}
+
 /**
  * Writes a file so that afterwards, and after a crash at any moment, either the old or the new one is there, whole:
  * a temporary file in the same folder, synced, then renamed. The temporary file is removed on failure. Only the user may read
  * the file: outputs and checkpoints come from patients' images.
  * @param chunks may also be streamed; their order is the file's.
+ * @param beforeRename runs when the new file is whole and durable, and the old one still in its place.
  * @throws MlaLpError `bad-file` (disk full, no permission, ...); errors of `chunks` pass through.
  */
 export async function writeFileAtomic(
   path: string,
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  beforeRename?: () => Promise<void>,
 ): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryPath(path);
   try {
     const file = await open(temporary, 'wx', 0o600);
     try {
@@ -64,6 +79,7 @@ export async function writeFileAtomic(
     } finally {
       await file.close();
     }
+    await beforeRename?.();
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
