@@ -1,5 +1,5 @@
 /** Every op's table: correctness tests, the race gate and the benchmark all walk this list. */
-import { activationSuite } from './activation/cases';
+import { activationBackwardSuite, activationSuite } from './activation/cases';
 import { assemblePromptsSuite } from './assemble-prompts/cases';
 import { attentionSuite } from './attention/cases';
 import { classSumSuite } from './class-sum/cases';
@@ -23,6 +23,7 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(gemmSuite),
   anySuite(attentionSuite),
   anySuite(activationSuite),
+  anySuite(activationBackwardSuite),
   anySuite(weightedSumSuite),
   anySuite(gatherRowsSuite),
   anySuite(l2NormalizeSuite),

@@ -1,6 +1,6 @@
 /** What holds for every op without a device: shapes, decisions, templates and limits. */
 import { describe, expect, test } from 'vitest';
-import { activationOp } from '../../src/kernels/activation/activation';
+import { activationBackwardOp, activationOp } from '../../src/kernels/activation/activation';
 import { normalCdf } from '../../src/kernels/activation/reference';
 import { assemblePromptsOp } from '../../src/kernels/assemble-prompts/assemble-prompts';
 import { attentionOp } from '../../src/kernels/attention/attention';
@@ -119,6 +119,7 @@ test('every suite stands once in the list', () => {
 /** [op, operand types as "f32 2 3", attributes, what the message says]. */
 const refusals = [
   refusal(activationOp, ['u32 4'], { kind: 'gelu' }, /not u32\[4\]/),
+  refusal(activationBackwardOp, ['f32 4', 'f16 4'], { kind: 'gelu' }, /of one type/),
   refusal(patchifyOp, ['f32 1 1 28 28'], { patch: 14, dtype: 'f32' }, /not f32\[1,1,28,28\]/),
   refusal(patchifyOp, ['f32 1 3 28 30'], { patch: 14, dtype: 'f32' }, /not f32\[1,3,28,30\]/),
   refusal(patchifyOp, ['f32 1 3 13 13'], { patch: 14, dtype: 'f32' }, /13 px has no whole patch of 14 px/),

@@ -7,6 +7,23 @@ export function activationReference(kind: ActivationKind, x: number): number {
   return x > 0 ? x : 0.01 * x;
 }
 
+/** f'(x). */
+export function activationGradientReference(kind: ActivationKind, x: number): number {
+  if (kind === 'gelu') return normalCdf(x) + (x * Math.exp(-0.5 * x * x)) / Math.sqrt(2 * Math.PI);
+  if (kind === 'quick_gelu') {
+    const s = 1 / (1 + Math.exp(-1.702 * x));
+    return s + (1.702 * x * s) / (1 + Math.exp(1.702 * x));
+  }
+  return x > 0 ? 1 : 0.01;
+}
+
+export function activationBackwardReference(
+  [dy, z]: readonly Float64Array[],
+  call: OpCall<ActivationAttrs>,
+): Float64Array[] {
+  return [z!.map((v, i) => dy![i]! * activationGradientReference(call.attrs.kind, v))];
+}
+
 export function activationOpReference(
   [x]: readonly Float64Array[],
   call: OpCall<ActivationAttrs>,
