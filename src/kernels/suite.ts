@@ -13,6 +13,8 @@ export interface KernelCase<A> {
   readonly fill?: (index: number, length: number) => ArrayLike<number> | undefined;
   /** A real model shape that the benchmark times. */
   readonly bench?: boolean;
+  /** Operands to take derivatives by in this case, instead of the suite's; []: none. */
+  readonly differentiable?: readonly number[];
 }
 
 export interface OpSuite<A> {
