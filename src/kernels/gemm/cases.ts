@@ -36,6 +36,7 @@ function gemmCase(m: number, k: number, n: number, options: Options = {}): Kerne
 export const gemmSuite: OpSuite<GemmAttrs> = {
   op: gemmOp,
   reference: gemmReference,
+  differentiable: [0, 1, 2, 3],
   cases: [
     // ViT-L/14 at 240 px: 290 tokens; QKV, attention output, MLP in and out, adapter
     gemmCase(290, 1024, 3072, { bias: true, bench: true }),

@@ -9,9 +9,10 @@
 import { type Capabilities, foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
-import type { Cannot, Dispatch, Lowering, Op, OpCall, Operand } from '../../runtime/op';
+import type { BackwardContext, Cannot, Dispatch, Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { type Dtype, describe, sameShape, sizeOf } from '../../runtime/tensor-type';
-import { ACTIVATION_INCLUDES, type ActivationKind } from '../activation/activation';
+import { ACTIVATION_INCLUDES, type ActivationKind, activationBackward } from '../activation/activation';
+import { reduce } from '../reduce/reduce';
 import epilogueWgsl from './gemm_epilogue.wgsl';
 import plainWgsl from './gemm_plain.wgsl';
 import registersWgsl from './gemm_registers.wgsl';
@@ -191,7 +192,58 @@ export const gemmOp: Op<GemmAttrs> = {
     const { M, N, K } = sizes(call);
     return 2 * M * N * K;
   },
+
+  // y = f(z) + r, z = op(x) op(w) + b, so dr = dy and dz = f'(z) dy. By the sum's own indices,
+  //   z[m, n] = sum_k x[m, k] w[k, n] + b[n]:   dx[m, k] = sum_n dz[m, n] w[k, n],   dw[k, n] = sum_m x[m, k] dz[m, n],
+  //   db[n] = sum_m dz[m, n];
+  // each product again a GEMM, whose layouts follow from how its factors and its result are stored. What other nodes gave
+  // to dx or dw so far enters as that GEMM's residual.
+  backward(context) {
+    const { graph: g, attrs, inputTypes, outputGradients, needed, input, absorb } = context;
+    const dy = outputGradients[0]!;
+    const found: (Tensor | undefined)[] = inputTypes.map(() => undefined);
+    const last = inputTypes.length - 1;
+    if (attrs.residual && needed[last]) found[last] = dy;
+    const biasNeeded = attrs.bias && needed[2];
+    if (!needed[0] && !needed[1] && !biasNeeded) return found;
+
+    const { M, N, K } = sizes({ inputs: inputTypes, attrs });
+    const shaped = attrs.activation ? activationBackward(g, dy, slopePoint(context), attrs.activation) : dy;
+    const dz = g.reshape(shaped, [M, N]);
+    const [km, kn] = [attrs.x === 'km', attrs.weight === 'kn'];
+    const product = (i: 0 | 1, a: Tensor, b: Tensor, x: 'mk' | 'km', weight: 'nk' | 'kn') => {
+      const { dtype, shape } = inputTypes[i]!;
+      const flat = [sizeOf(inputTypes[i]!) / shape.at(-1)!, shape.at(-1)!];
+      const others = absorb(i);
+      const options = { x, weight, out: dtype, ...(others && { residual: g.reshape(others, flat) }) };
+      return g.reshape(gemm(g, a, b, options), shape);
+    };
+    if (needed[0]) {
+      found[0] = km
+        ? product(0, input(1), dz, kn ? 'mk' : 'km', 'nk') // dx [K, M] = op(w) dz^T
+        : product(0, dz, input(1), 'mk', kn ? 'nk' : 'kn'); // dx [M, K] = dz op(w)^T
+    }
+    if (needed[1]) {
+      const x = km ? input(0) : g.reshape(input(0), [M, K]);
+      found[1] = kn
+        ? product(1, x, dz, km ? 'mk' : 'km', 'kn') // dw [K, N] = op(x)^T dz
+        : product(1, dz, x, 'km', km ? 'nk' : 'kn'); // dw [N, K] = dz^T op(x)
+    }
+    if (biasNeeded) found[2] = reduce(g, dz, 0, 'sum');
+    return found;
+  },
 };
+
+/**
+ * Where the activation's derivative is taken: z, computed once more, for the fused result does not tell it. A training graph
+ * spares itself that by not fusing. leaky_relu asks only for z's sign, which y has unless a residual was added.
+ */
+function slopePoint({ graph, attrs, input, output }: BackwardContext<GemmAttrs>): Tensor {
+  if (attrs.activation === 'leaky_relu' && !attrs.residual) return output(0);
+  const operands = [input(0), input(1), ...(attrs.bias ? [input(2)] : [])];
+  const { activation: _dropped, ...linear } = attrs;
+  return graph.apply(gemmOp, operands, { ...linear, residual: false })[0]!;
+}
 
 export interface GemmOptions {
   readonly bias?: Tensor;
