@@ -6,12 +6,12 @@ import { classSumSuite } from './class-sum/cases';
 import { cosineLogitsSuite } from './cosine-logits/cases';
 import { gatherRowsSuite } from './gather-rows/cases';
 import { gemmSuite } from './gemm/cases';
-import { l2NormalizeSuite } from './l2-normalize/cases';
-import { layerNormSuite } from './layer-norm/cases';
+import { l2NormalizeBackwardSuite, l2NormalizeSuite } from './l2-normalize/cases';
+import { layerNormBackwardSuite, layerNormSuite } from './layer-norm/cases';
 import { assembleTokensSuite, patchifySuite } from './patch-embed/cases';
 import { reduceSuite } from './reduce/cases';
 import { resizeBilinearSuite } from './resize-bilinear/cases';
-import { softmaxSuite } from './softmax/cases';
+import { softmaxBackwardSuite, softmaxSuite } from './softmax/cases';
 import { anySuite, type OpSuite } from './suite';
 import { weightedSumSuite } from './weighted-sum/cases';
 
@@ -20,6 +20,7 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(assembleTokensSuite),
   anySuite(assemblePromptsSuite),
   anySuite(layerNormSuite),
+  anySuite(layerNormBackwardSuite),
   anySuite(gemmSuite),
   anySuite(attentionSuite),
   anySuite(activationSuite),
@@ -27,8 +28,10 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(weightedSumSuite),
   anySuite(gatherRowsSuite),
   anySuite(l2NormalizeSuite),
+  anySuite(l2NormalizeBackwardSuite),
   anySuite(cosineLogitsSuite),
   anySuite(softmaxSuite),
+  anySuite(softmaxBackwardSuite),
   anySuite(resizeBilinearSuite),
   anySuite(reduceSuite),
   anySuite(classSumSuite),

@@ -9,11 +9,14 @@ import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
 import { gatherRowsOp } from '../../src/kernels/gather-rows/gather-rows';
 import { gemmOp } from '../../src/kernels/gemm/gemm';
 import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
+import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normalize-backward';
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
+import { layerNormBackwardOp } from '../../src/kernels/layer-norm/layer-norm-backward';
 import { assembleTokensOp, patchifyOp } from '../../src/kernels/patch-embed/patch-embed';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
 import { resizeBilinearOp } from '../../src/kernels/resize-bilinear/resize-bilinear';
 import { softmaxOp } from '../../src/kernels/softmax/softmax';
+import { softmaxBackwardOp } from '../../src/kernels/softmax/softmax-backward';
 import { anySuite } from '../../src/kernels/suite';
 import { suites } from '../../src/kernels/suites';
 import { weightedSumOp } from '../../src/kernels/weighted-sum/weighted-sum';
@@ -141,6 +144,9 @@ const refusals = [
     /5 context vectors .* 5 places/,
   ),
   refusal(layerNormOp, ['f32 2 8', 'f32 7', 'f32 8'], { eps: 1e-5 }, /f32\[8\], not f32\[7\]/),
+  refusal(layerNormBackwardOp, ['f32 2 8', 'f32 7', 'f32 2 8'], { eps: 1e-5 }, /f32\[8\], not f32\[7\]/),
+  refusal(layerNormBackwardOp, ['f16 2 8', 'f32 8', 'f32 2 8'], { eps: 1e-5 }, /not f32\[2,8\]/),
+  refusal(layerNormBackwardOp, ['f32 8', 'f32 8', 'f32 8', 'f32 1 8'], { eps: 1e-5 }, /not f32\[1,8\]/),
   refusal(gemmOp, ['f32 2 8', 'f32 4 7'], { bias: false, residual: false, weight: 'nk' }, /do not share K/),
   refusal(
     gemmOp,
@@ -162,9 +168,12 @@ const refusals = [
   refusal(gatherRowsOp, ['f32 2 3 4', 'u32 4'], null, /\[R, C\]/),
   refusal(l2NormalizeOp, ['f32'], { eps: 1e-12 }, /not f32\[\]/),
   refusal(l2NormalizeOp, ['f32 3'], { eps: 0 }, /eps must be above 0/),
+  refusal(l2NormalizeBackwardOp, ['f32 3', 'f32 4'], { eps: 1 }, /f32\[3\], not f32\[4\]/),
+  refusal(l2NormalizeBackwardOp, ['f32 3', 'f32 3'], { eps: 0 }, /eps must be above 0/),
   refusal(cosineLogitsOp, ['f32 1 5 8', 'f32 2 7'], { scale: 100, skip: 1 }, /\[K, 8\], not f32\[2,7\]/),
   refusal(cosineLogitsOp, ['f32 1 5 8', 'f32 2 8'], { scale: 100, skip: 5 }, /5 of 5 tokens/),
   refusal(softmaxOp, ['u32 3'], null, /not u32\[3\]/),
+  refusal(softmaxBackwardOp, ['f32 3', 'f16 3'], null, /f32\[3\], not f16\[3\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5'], { height: 9, width: 9 }, /not f32\[1,5,5\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 0, width: 9 }, /\[1,0,9,2\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 70000, width: 9 }, /at most 65535/),

@@ -9,9 +9,12 @@ import { attentionOp } from '../../src/kernels/attention/attention';
 import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
 import { gemmOp } from '../../src/kernels/gemm/gemm';
 import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
+import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normalize-backward';
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
+import { layerNormBackwardOp } from '../../src/kernels/layer-norm/layer-norm-backward';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
 import { softmaxOp } from '../../src/kernels/softmax/softmax';
+import { softmaxBackwardOp } from '../../src/kernels/softmax/softmax-backward';
 import { anySuite, uniformAt } from '../../src/kernels/suite';
 import { suites } from '../../src/kernels/suites';
 import { PORTABLE } from '../../src/runtime/capabilities';
@@ -51,6 +54,25 @@ function gate<A>(
 // The smallest shapes on which every loop around a barrier turns twice: the interpreter is slow.
 const gates: readonly Gate[] = [
   gate(layerNormOp, 'workgroup', [[1, 3], [3], [3]], { eps: 1e-5 }),
+  gate(layerNormBackwardOp, 'workgroup', [[1, 3], [3], [1, 3]], { eps: 1e-5 }),
+  gate(
+    l2NormalizeBackwardOp,
+    'workgroup',
+    [
+      [1, 3],
+      [1, 3],
+    ],
+    { eps: 1e-12 },
+  ),
+  gate(
+    softmaxBackwardOp,
+    'workgroup',
+    [
+      [1, 3],
+      [1, 3],
+    ],
+    null,
+  ),
   gate(l2NormalizeOp, 'workgroup', [[1, 3]], { eps: 1e-12 }),
   gate(softmaxOp, 'workgroup', [[1, 3]], null),
   gate(reduceOp, 'workgroup', [[1, 3, 1]], { axis: 1, kind: 'sum' }),

@@ -11,6 +11,7 @@ import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sizeOf } from '../../runtime/tensor-type';
 import plainWgsl from './l2_normalize_plain.wgsl';
 import workgroupWgsl from './l2_normalize_workgroup.wgsl';
+import { l2NormalizeBackward } from './l2-normalize-backward';
 
 export interface L2NormalizeAttrs {
   readonly eps: number;
@@ -60,6 +61,12 @@ export const l2NormalizeOp: Op<L2NormalizeAttrs> = {
   },
 
   flops: ({ inputs }) => 3 * sizeOf(inputs[0]!),
+
+  // y = x / n, dn/dx = x / n = u: dx = dy / n - x (x . dy) / n^3 = (dy - u (u . dy)) / n. Where n is clamped to eps it is
+  // constant: dx = dy / eps.
+  backward({ graph, attrs, input, outputGradients: [dy] }) {
+    return [l2NormalizeBackward(graph, input(0), dy!, attrs.eps)];
+  },
 };
 
 /** y = x / max(|x|, eps) along the last axis; x [..., C]. */

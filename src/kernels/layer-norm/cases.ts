@@ -1,7 +1,8 @@
 import { type Dtype, tensorType } from '../../runtime/tensor-type';
 import type { KernelCase, OpSuite } from '../suite';
 import { type LayerNormAttrs, layerNormOp } from './layer-norm';
-import { layerNormReference } from './reference';
+import { layerNormBackwardOp } from './layer-norm-backward';
+import { layerNormBackwardReference, layerNormReference } from './reference';
 
 function layerNormCase(dtype: Dtype, shape: number[], bench = false): KernelCase<LayerNormAttrs> {
   const cols = shape.at(-1)!;
@@ -19,6 +20,7 @@ function layerNormCase(dtype: Dtype, shape: number[], bench = false): KernelCase
 export const layerNormSuite: OpSuite<LayerNormAttrs> = {
   op: layerNormOp,
   reference: layerNormReference,
+  differentiable: [0],
   cases: [
     layerNormCase('f32', [1, 290, 1024], true),
     layerNormCase('f32', [2, 77, 768]),
@@ -27,5 +29,34 @@ export const layerNormSuite: OpSuite<LayerNormAttrs> = {
     layerNormCase('f32', [70000, 4]),
     layerNormCase('f16', [5, 77, 192]),
     layerNormCase('f16', [3, 7]),
+  ],
+};
+
+function backwardCase(
+  dtype: Dtype,
+  shape: number[],
+  options: { addend?: boolean; bench?: boolean } = {},
+): KernelCase<LayerNormAttrs> {
+  const { addend = false, bench = false } = options;
+  const x = tensorType(dtype, shape);
+  return {
+    ...layerNormCase(dtype, shape, bench),
+    name: `${dtype} [${shape}]${addend ? ' plus addend' : ''}`,
+    inputs: [x, tensorType('f32', [shape.at(-1)!]), x, ...(addend ? [x] : [])],
+  };
+}
+
+export const layerNormBackwardSuite: OpSuite<LayerNormAttrs> = {
+  op: layerNormBackwardOp,
+  reference: layerNormBackwardReference,
+  cases: [
+    backwardCase('f32', [1, 290, 1024], { addend: true, bench: true }),
+    backwardCase('f32', [2, 77, 768]),
+    backwardCase('f32', [50, 128], { addend: true }),
+    backwardCase('f32', [3, 7]),
+    backwardCase('f32', [5, 7], { addend: true }),
+    backwardCase('f32', [70000, 4]),
+    backwardCase('f16', [5, 77, 192], { addend: true }),
+    backwardCase('f16', [3, 7]),
   ],
 };

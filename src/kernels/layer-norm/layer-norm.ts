@@ -6,12 +6,13 @@
  * (mean, then centred squares), so large means do not cancel.
  */
 import { foldGrid } from '../../runtime/capabilities';
-import { ShapeError } from '../../runtime/errors';
+import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sameShape, sizeOf } from '../../runtime/tensor-type';
 import plainWgsl from './layer_norm_plain.wgsl';
 import workgroupWgsl from './layer_norm_workgroup.wgsl';
+import { layerNormBackward } from './layer-norm-backward';
 
 export interface LayerNormAttrs {
   readonly eps: number;
@@ -85,6 +86,20 @@ export const layerNormOp: Op<LayerNormAttrs> = {
 
   flops(call) {
     return 8 * sizeOf(call.inputs[0]!);
+  },
+
+  // y = u w + b with u = (x - mean) r, r = 1 / sqrt(var + eps). Of g = dL/du = dy w, x moves u directly by r, through the mean
+  // by -r / C for all columns, and through r: dr/dx_c = -r^2 u_c / C. So dx = r (g - mean(g) - u mean(g u)).
+  // What the residual around the norm contributed is added on the way out.
+  backward({ graph, attrs, input, outputGradients: [dy], needed, absorb }) {
+    if (needed[1] || needed[2]) {
+      throw new MlaLpError(
+        'bad-value',
+        "LayerNorm's weight and bias have no backward.",
+        'Train only tensors that are adapters or prompts.',
+      );
+    }
+    return [layerNormBackward(graph, input(0), input(1), dy!, attrs.eps, absorb(0)), undefined, undefined];
   },
 };
 

@@ -14,3 +14,19 @@ export function softmaxReference([x]: readonly Float64Array[], call: OpCall<null
   }
   return [y];
 }
+
+export function softmaxBackwardReference(
+  [y, dy]: readonly Float64Array[],
+  call: OpCall<null>,
+): Float64Array[] {
+  const cols = call.inputs[0]!.shape.at(-1)!;
+  const dx = new Float64Array(y!.length);
+  for (let start = 0; start < y!.length; start += cols) {
+    const row = y!.subarray(start, start + cols);
+    const sum = row.reduce((s, v, c) => s + v * dy![start + c]!, 0);
+    row.forEach((v, c) => {
+      dx[start + c] = v * (dy![start + c]! - sum);
+    });
+  }
+  return [dx];
+}

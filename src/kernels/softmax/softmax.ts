@@ -11,6 +11,7 @@ import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sizeOf } from '../../runtime/tensor-type';
 import plainWgsl from './softmax_plain.wgsl';
 import workgroupWgsl from './softmax_workgroup.wgsl';
+import { softmaxBackward } from './softmax-backward';
 
 function lowering(
   { inputs }: OpCall<null>,
@@ -56,6 +57,11 @@ export const softmaxOp: Op<null> = {
   },
 
   flops: ({ inputs }) => 5 * sizeOf(inputs[0]!),
+
+  // dy_j/dx_c = y_j ([j = c] - y_c), so dx_c = y_c (dy_c - sum_j y_j dy_j).
+  backward({ graph, output, outputGradients: [dy] }) {
+    return [softmaxBackward(graph, output(0), dy!)];
+  },
 };
 
 /** Softmax along the last axis; x [..., C]. */
