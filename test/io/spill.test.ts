@@ -138,3 +138,18 @@ test('a file that ends too early', async () => {
   vi.restoreAllMocks();
   await spill.close();
 });
+
+test('a Blob that the browser lost, or has no room for', async () => {
+  const spill = blobSpill();
+  await spill.write(0, entry(0));
+  vi.spyOn(Blob.prototype, 'arrayBuffer').mockRejectedValue(new DOMException('gone', 'NotReadableError'));
+  await expect(spill.read(0)).rejects.toThrow(/entry 0 cannot be read back.*free some space/);
+  vi.stubGlobal('Blob', function full() {
+    throw new RangeError('full');
+  });
+  try {
+    await expect(spill.write(1, entry(1))).rejects.toThrow(/no room for entry 1.*Free some space/);
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});

@@ -76,7 +76,9 @@ test('the same state gives the same file, whatever the order of its maps', async
   expect([...source.tensors.keys()]).toEqual(['10', '9', 'a', 'b', 'slots.adam.m.b', 'slots.adam.v.b']);
   expect(source.metadata.get('crc32')).toMatch(/^\{"10":\d+,"9":0,"a":\d+,"b":/);
   // A state that never changes its form unseen: files of older versions must stay readable.
-  expect(hash(small())).toMatchInlineSnapshot(`"1b46d328ea38814f75feeb63d11cbd3eeab1de36f2213138d7659d38ad9a8cd0"`);
+  expect(hash(small())).toMatchInlineSnapshot(
+    `"1b46d328ea38814f75feeb63d11cbd3eeab1de36f2213138d7659d38ad9a8cd0"`,
+  );
 });
 
 test('views of larger buffers are written as what they show', async () => {
