@@ -5,6 +5,8 @@ import { MlaLpError } from '../runtime/errors';
 import { registerDemo } from './commands/demo';
 import { registerDetect } from './commands/detect';
 import { registerDoctor } from './commands/doctor';
+import { registerTrain } from './commands/train';
+import { registerTrainZero } from './commands/train-zero';
 import { registerWeights } from './commands/weights';
 import { exitCode } from './exit-code';
 import { version } from './version';
@@ -21,6 +23,8 @@ const program = new Command('mla-lp')
   .exitOverride();
 
 registerDetect(program);
+registerTrain(program);
+registerTrainZero(program);
 registerDemo(program);
 registerWeights(program);
 registerDoctor(program);

@@ -16,3 +16,17 @@ export function fraction(text: string): number {
     throw new InvalidArgumentError('It must be a number from 0 to 1.');
   return value;
 }
+
+/** A whole number of at least 0. */
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 0.');
+  return Number(text);
+}
+
+/** A number of at least 0. */
+export function notNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(Number.isFinite(value) && value >= 0))
+    throw new InvalidArgumentError('It must be a number of at least 0.');
+  return value;
+}

@@ -7,6 +7,8 @@ export interface ProgressOptions {
   readonly total: number;
   /** `images`, for instance. `bytes` are shown as KiB, MiB, GiB. */
   readonly unit: string;
+  /** Units that an earlier run did. */
+  readonly initial?: number;
   /** Writes nothing at all. */
   readonly quiet?: boolean | undefined;
   /** Where to write (stderr unless told) and what time it is, ms: tests give their own. */
@@ -15,8 +17,8 @@ export interface ProgressOptions {
 }
 
 export interface ProgressBar {
-  /** `done` units of `total` are finished, counted from the start. */
-  update(done: number, total?: number): void;
+  /** `done` units of `total` are finished, counted from the start. @param note stands at the line's end. */
+  update(done: number, total?: number, note?: string): void;
   /** Draws the last state and ends the line. Further calls do nothing. */
   finish(): void;
 }
@@ -27,11 +29,12 @@ const REDRAW = 100;
 const NEXT_LINE = 10_000;
 
 export function progressBar(options: ProgressOptions): ProgressBar {
-  const { label, unit, quiet = false, stream = process.stderr, now = Date.now } = options;
+  const { label, unit, initial = 0, quiet = false, stream = process.stderr, now = Date.now } = options;
   const start = now();
   let { total } = options;
   let done = 0;
   let drawnAt = stream.isTTY ? Number.NEGATIVE_INFINITY : start;
+  let note = '';
   let begun: { done: number; at: number } | undefined;
   let finished = false;
 
@@ -54,15 +57,18 @@ export function progressBar(options: ProgressOptions): ProgressBar {
     if (rate > 0) parts.push(unit === 'bytes' ? `${count(rate, unit)}/s` : `${rate.toPrecision(3)}/s`);
     if (last) parts.push(duration((drawnAt - start) / 1000));
     else if (rate > 0 && total > done) parts.push(`${duration((total - done) / rate)} left`);
+    if (note) parts.push(note);
     const bar = stream.isTTY && total > 0 ? `[${'#'.repeat(filled)}${'.'.repeat(BAR - filled)}]  ` : '';
     return `${label}  ${bar}${parts.join('  ')}`;
   };
 
   return {
-    update(value, newTotal = total) {
+    update(value, newTotal = total, newNote = '') {
       done = value;
       total = newTotal;
-      begun ??= { done: unit === 'bytes' ? value : 0, at: unit === 'bytes' ? now() : start };
+      note = newNote;
+      const resumes = unit === 'bytes' || initial > 0;
+      begun ??= { done: resumes ? value : 0, at: resumes ? now() : start };
       if (!quiet && !finished && now() - drawnAt >= (stream.isTTY ? REDRAW : NEXT_LINE)) draw(false);
     },
     finish() {

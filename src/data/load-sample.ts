@@ -1,6 +1,5 @@
 /** From a labelled image's files to what training and evaluation take. */
 import { BadImageError } from '../runtime/errors';
-import type { LabelledImage } from './datasets';
 import type { RgbImage } from './image';
 import { resizeNearest, toModelInput } from './resize';
 
@@ -14,6 +13,12 @@ export interface Sample {
 /** How far, relatively, the aspect ratio of a mask may be from its image's: rounding of a scaled-down mask, no more. */
 const ASPECT_TOLERANCE = 0.01;
 
+/** An image and its mask, by path or whatever else the decoder takes. */
+export interface SampleSource<T> {
+  readonly path: T;
+  readonly mask?: T;
+}
+
 /**
  * Decodes an image and its mask and brings both to the model's size: the image bicubic, the mask by nearest sample, both
  * as Pillow does. A mask's pixel is abnormal where its brightest channel is over half of full white.
@@ -21,21 +26,22 @@ const ASPECT_TOLERANCE = 0.01;
  * @throws BadImageError when a file cannot be decoded, the mask's shape is not the image's, or the mask is dark all over
  * without being black: its labels are then written in a way that thresholding would lose.
  */
-export async function loadSample(
-  image: LabelledImage,
+export async function loadSample<T>(
+  image: SampleSource<T>,
   size: number,
-  readImage: (path: string) => Promise<RgbImage>,
+  readImage: (path: T) => Promise<RgbImage>,
 ): Promise<Sample> {
   const picture = await readImage(image.path);
   const pixels = toModelInput(picture, size);
   if (image.mask === undefined) return { pixels };
   const mask = await readImage(image.mask);
-  checkAspect(image.mask, mask, picture);
+  const name = typeof image.mask === 'string' ? image.mask : 'a mask';
+  checkAspect(name, mask, picture);
   const brightest = maximumChannel(mask);
   const most = brightest.reduce((a, b) => Math.max(a, b), 0);
   if (most > 0 && most <= 127) {
     throw new BadImageError(
-      image.mask,
+      name,
       `its brightest pixel is ${most} of 255, so that none would count as abnormal`,
       'Write abnormal pixels as 255 and normal ones as 0.',
     );

@@ -5,23 +5,9 @@
 import type { TensorInfo, TensorSource } from '../model/tensor-source';
 import { crc32 } from '../runtime/crc32';
 import { BadFileError, OptionError, ShapeError, ValueError } from '../runtime/errors';
+import type { SavedTensor, TrainingState } from '../training/state';
 import { shownName } from './safetensors-header';
 import { safetensorsChunks, type TensorToWrite } from './write-safetensors';
-
-/** One f32 tensor: row-major `values`, as many as `shape` has elements. */
-export interface StateTensor {
-  readonly shape: readonly number[];
-  readonly values: Float32Array<ArrayBuffer>;
-}
-
-export interface TrainingState {
-  /** Under our names: `seg_adapters.0.fc1.0.weight`, `prompt_learner.ctx.normal_end`. */
-  readonly parameters: ReadonlyMap<string, StateTensor>;
-  /** The optimiser's, `<slot>.<parameter name>`: `adam.m.seg_adapters.0.fc1.0.weight`. Empty in a finished model. */
-  readonly slots: ReadonlyMap<string, StateTensor>;
-  /** Free-form, JSON where structured; the trainer decides the keys, but `crc32` and `digest` are this module's. */
-  readonly metadata: ReadonlyMap<string, string>;
-}
 
 /** Keeps slots apart from parameters, whatever either is called. */
 const SLOTS = 'slots.';
@@ -75,7 +61,7 @@ function checkFinite(name: string, values: Float32Array): void {
   }
 }
 
-function toWrite(name: string, { shape, values }: StateTensor): TensorToWrite {
+function toWrite(name: string, { shape, values }: SavedTensor): TensorToWrite {
   checkFinite(name, values);
   return { name, dtype: 'F32', shape, data: values };
 }
@@ -140,8 +126,8 @@ export async function readTrainingState(source: TensorSource): Promise<TrainingS
   for (const name of checksums.keys())
     if (!source.tensors.has(name))
       throw new BadFileError(label, `the tensor ${shownName(name)} is missing`, REMEDY);
-  const parameters = new Map<string, StateTensor>();
-  const slots = new Map<string, StateTensor>();
+  const parameters = new Map<string, SavedTensor>();
+  const slots = new Map<string, SavedTensor>();
   for (const { name, dtype, shape } of source.tensors.values()) {
     if (dtype !== 'F32')
       throw new BadFileError(label, `the tensor ${shownName(name)} is ${dtype}, not F32`, REMEDY);

@@ -1,4 +1,5 @@
 /** mla-lp in browsers: navigator.gpu, and images that never leave the page. */
+import { blobSpill } from '../io/blob-spill';
 import { type ByteSource, blobBytes } from '../io/bytes';
 import { acquireAdapter } from '../platform/browser/adapter';
 import { readImage } from '../platform/browser/decode-image';
@@ -25,6 +26,7 @@ async function fetchBlob(url: string): Promise<Blob> {
 
 setPlatform({
   acquireAdapter,
+  openSpill: async () => blobSpill(),
   async openFile(url): Promise<ByteSource> {
     return blobBytes(await fetchBlob(url), url);
   },

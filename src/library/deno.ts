@@ -1,5 +1,6 @@
 /** mla-lp in Deno: its own WebGPU (`--unstable-webgpu`), files through its Node layer. */
 import { fileBytes } from '../io/node/file-bytes';
+import { fileSpill } from '../io/node/spill-file';
 import { acquireAdapter } from '../platform/deno/adapter';
 import { decodeImage, readImage } from '../platform/deno/decode-image';
 import { fileImages } from './file-images';
@@ -7,4 +8,9 @@ import { setPlatform } from './platform';
 
 export * from './index';
 
-setPlatform({ acquireAdapter, openFile: fileBytes, readImage: fileImages({ readImage, decodeImage }) });
+setPlatform({
+  acquireAdapter,
+  openFile: fileBytes,
+  openSpill: (entryBytes) => fileSpill(undefined, entryBytes),
+  readImage: fileImages({ readImage, decodeImage }),
+});

@@ -2,6 +2,7 @@
 export { auroc, PixelAuroc } from '../data/auroc';
 export type { RgbImage } from '../data/image';
 export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../data/phantoms';
+export { modelChunks, trainingStateChunks } from '../io/training-state';
 export { Clip } from '../model/clip';
 export type { ClipConfig } from '../model/clip-config';
 export type { Detection, Method } from '../model/detector';
@@ -11,7 +12,10 @@ export { type ColormapName, colormap, colormapNames, type OverlayOptions, overla
 export type { AdapterChoice, AdapterPreference } from '../runtime/adapter';
 export type { Gpu, Precision } from '../runtime/device';
 export * from '../runtime/errors';
+export type { TrainingState } from '../training/state';
+export type { StepRecord, Trainer } from '../training/trainer';
 export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
 export { type DetectOutcome, MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';
 export type { ImageInput } from './platform';
+export { createTrainer, type TrainingImage, type TrainOptions } from './train';

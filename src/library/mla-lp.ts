@@ -5,14 +5,16 @@ import type { ActivationKind } from '../kernels/activation/activation';
 import type { Clip } from '../model/clip';
 import { gridFor } from '../model/clip-config';
 import { type Detection, Detector, type Method } from '../model/detector';
+import { weightsIdentity } from '../model/identity';
 import { presetNamed } from '../model/presets';
 import { fixedPrompts, learnablePromptTokens, type PromptSet, promptTokens } from '../model/prompts';
 import { syntheticCheckpoint } from '../model/synthetic';
 import type { TensorSource } from '../model/tensor-source';
 import { loadWeights } from '../model/weight-loader';
 import { BufferStore } from '../runtime/buffer-store';
-import { AbortedError, MlaLpError, OptionError } from '../runtime/errors';
+import { AbortedError, BadFileError, MlaLpError, OptionError } from '../runtime/errors';
 import { Graph } from '../runtime/graph';
+import { isRgbImage, nameOf } from './image-input';
 import { closingOnError, openTensors, type WeightsInput } from './load-clip';
 import { type ImageInput, platform } from './platform';
 
@@ -21,10 +23,12 @@ export interface MlaLpOptions {
   readonly checkpoint?: WeightsInput;
   /** `mla-lp` with a checkpoint, `clip` without, unless told. */
   readonly method?: Method;
-  /** `authors` follows the released code, `paper` the equations; `authors` unless told. */
+  /** `authors` follows the released code, `paper` the equations; what the checkpoint was trained with, else `authors`. */
   readonly preset?: 'authors' | 'paper';
-  /** Side the model runs at, px; 240 unless told. */
+  /** Side the model runs at, px; what the checkpoint was trained with, else `nativeImageSize`. */
   readonly imageSize?: number;
+  /** Side that the CLIP weights are made for, px; 240 unless told. */
+  readonly nativeImageSize?: number;
   /** Images per run; 1 on software adapters, else 8, unless told. */
   readonly batch?: number;
   /** Fixed sentences instead of MVFA's ensemble, for method clip and for checkpoints without prompts. */
@@ -54,6 +58,10 @@ export class MlaLp {
     return this.detector.options.imageSize;
   }
 
+  get preset(): 'authors' | 'paper' {
+    return this.detector.options.preset.name;
+  }
+
   /** Text columns f32 [2, embed]: unit rows, normal first. */
   get text(): Float32Array<ArrayBuffer> {
     return this.detector.options.text;
@@ -64,13 +72,11 @@ export class MlaLp {
    * @throws OptionError, ShapeError, BadFileError before GPU work starts where the fault can be known.
    */
   static async load(clip: Clip, options: MlaLpOptions = {}): Promise<MlaLp> {
-    const { checkpoint, prompts, object = 'medical image', imageSize = 240 } = options;
+    const { checkpoint, prompts, object = 'medical image' } = options;
     const method = options.method ?? (checkpoint ? 'mla-lp' : 'clip');
     const batch = options.batch ?? (clip.gpu.caps.software ? 1 : 8);
     if (!Number.isInteger(batch) || batch < 1)
       throw new OptionError(`A batch of ${batch} images is no batch.`);
-    gridFor(clip.config, imageSize);
-    const preset = presetNamed(options.preset ?? 'authors');
     if (method === 'mla-lp' && !checkpoint) {
       throw new OptionError(
         'Method mla-lp needs a checkpoint with trained adapters.',
@@ -79,6 +85,10 @@ export class MlaLp {
     }
     const trained = method === 'mla-lp' ? await openAdapters(checkpoint!, clip) : undefined;
     try {
+      const made = trained ? await trainedWith(trained.source, clip) : {};
+      const imageSize = options.imageSize ?? made.imageSize ?? options.nativeImageSize ?? 240;
+      gridFor(clip.config, imageSize);
+      const preset = presetNamed(options.preset ?? made.preset ?? 'authors');
       const shape = { method, preset, imageSize, stages: trained?.stages ?? 0 };
       Detector.check(clip, shape, batch);
       const text = trained?.hasPrompts
@@ -161,20 +171,6 @@ type Decoded =
   | { readonly index: number; readonly image: RgbImage; readonly pixels: Float32Array }
   | { readonly index: number; readonly error: MlaLpError };
 
-function isRgbImage(input: ImageInput): input is RgbImage {
-  return (
-    typeof input === 'object' &&
-    'data' in input &&
-    input.data instanceof Uint8Array &&
-    input.data.length === input.width * input.height * 3
-  );
-}
-
-function nameOf(input: ImageInput, index: number): string {
-  if (typeof input === 'string') return input;
-  return typeof File !== 'undefined' && input instanceof File ? input.name : `image ${index + 1}`;
-}
-
 function* chunked(
   images: Iterable<ImageInput>,
   size: number,
@@ -201,6 +197,28 @@ async function openAdapters(input: WeightsInput, clip: Clip): Promise<Trained> {
   const synthetic = typeof input === 'string' && input.startsWith('synthetic:');
   const stored = synthetic ? syntheticCheckpoint(input.slice('synthetic:'.length)) : await openTensors(input);
   return closingOnError(stored, () => openCheckpoint(stored, clip.config));
+}
+
+/**
+ * What a checkpoint of our own training says of itself; others say nothing.
+ * @throws BadFileError when it was trained on another CLIP: its numbers would mean nothing here.
+ */
+async function trainedWith(
+  { label, metadata }: TensorSource,
+  clip: Clip,
+): Promise<{ preset?: string; imageSize?: number }> {
+  const [weights, preset, imageSize] = ['weights', 'preset', 'imageSize'].map((key) => metadata.get(key));
+  if (weights !== undefined && weights !== (await weightsIdentity(clip.source))) {
+    throw new BadFileError(
+      label,
+      `it was trained on another CLIP than ${clip.source.label}`,
+      'Give the weights that it was trained on.',
+    );
+  }
+  return {
+    ...(preset !== undefined && { preset }),
+    ...(imageSize !== undefined && { imageSize: Number(imageSize) }),
+  };
 }
 
 async function learnedColumns(

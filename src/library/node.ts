@@ -1,5 +1,6 @@
 /** mla-lp in Node: Dawn through the package webgpu, sharp for image codecs, both loaded when first needed. */
 import { fileBytes } from '../io/node/file-bytes';
+import { fileSpill } from '../io/node/spill-file';
 import { acquireAdapter } from '../platform/node/adapter';
 import { decodeImage, readImage } from '../platform/node/decode-image';
 import { fileImages } from './file-images';
@@ -7,4 +8,9 @@ import { setPlatform } from './platform';
 
 export * from './index';
 
-setPlatform({ acquireAdapter, openFile: fileBytes, readImage: fileImages({ readImage, decodeImage }) });
+setPlatform({
+  acquireAdapter,
+  openFile: fileBytes,
+  openSpill: (entryBytes) => fileSpill(undefined, entryBytes),
+  readImage: fileImages({ readImage, decodeImage }),
+});

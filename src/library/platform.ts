@@ -1,6 +1,7 @@
 /** What differs between Node, Deno and browsers, behind one interface. The entry module of each sets its own. */
 import type { RgbImage } from '../data/image';
 import type { ByteSource } from '../io/bytes';
+import type { Spill } from '../model/spill';
 import type { AcquireAdapter } from '../runtime/adapter';
 import { MlaLpError } from '../runtime/errors';
 
@@ -16,6 +17,8 @@ export interface Platform {
   readImage(input: Exclude<ImageInput, RgbImage>, name: string): Promise<RgbImage>;
   /** Random access to a file: a path (Node, Deno) or a URL (browser). @throws BadFileError */
   openFile(location: string): Promise<ByteSource>;
+  /** Takes cached features of training that the device has no room for: a temporary file, or Blobs. */
+  openSpill(entryBytes: number): Promise<Spill>;
 }
 
 let current: Platform | undefined;

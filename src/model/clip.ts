@@ -20,6 +20,17 @@ export interface TextEncoding {
   readonly causal: boolean;
 }
 
+export interface PromptInputs {
+  /** Prompts a class. */
+  readonly counts: PromptCounts;
+  /** Positions of each prompt. */
+  readonly length: number;
+  /** f32 [P, length, textWidth]: embeddings of the tokens. */
+  readonly tokens: Float32Array<ArrayBuffer>;
+  /** u32 [P]: row p * length + position of the end-of-text token. */
+  readonly ends: Uint32Array<ArrayBuffer>;
+}
+
 export class Clip {
   /** Weights of the image tower. */
   readonly vision: BufferStore;
@@ -46,21 +57,22 @@ export class Clip {
   }
 
   /**
-   * Plans, loads what is missing into `store`, and compiles.
-   * @param own tensors of the caller's (adapters), looked up after the store's.
+   * Plans, loads the frozen weights that are not there yet, and compiles.
+   * @param own tensors of the caller's (adapters, parameters), which go before CLIP's.
    */
-  async compile(
-    graph: Graph,
-    store: BufferStore,
-    own?: TensorLookup,
-    options?: PlanOptions,
-  ): Promise<Executable> {
+  async compile(graph: Graph, own?: TensorLookup, options?: PlanOptions): Promise<Executable> {
     const planned = plan(graph, this.gpu.caps, options);
-    const frozen = { weights: new Map([...graph.weights].filter(([name]) => !own?.has(name))) };
-    const upload = this.#uploads.then(() => loadWeights(frozen, store, [this.source], this.onProgress));
+    const frozen = [...graph.weights].filter(([name]) => !own?.has(name));
+    const upload = this.#uploads.then(async () => {
+      for (const [store, visual] of [[this.vision, true] as const, [this.#text, false] as const]) {
+        const weights = new Map(frozen.filter(([name]) => isVisual(name) === visual));
+        await loadWeights({ weights }, store, [this.source], this.onProgress);
+      }
+    });
     this.#uploads = upload.catch(() => {});
     await upload;
-    return Executable.compile(this.gpu, planned, own ? lookupIn(own, store) : store);
+    const stores = [this.vision, this.#text];
+    return Executable.compile(this.gpu, planned, own ? lookupIn(own, ...stores) : lookupIn(...stores));
   }
 
   /**
@@ -86,7 +98,7 @@ export class Clip {
       throw new ValueError(`Pixel value ${bad} is ${images[bad]}.`, 'Give finite numbers in 0..1.');
     const options = { config: this.config, activation, dtype: this.precision, batch, imageSize };
     const graph = imageEmbeddingGraph(options);
-    const executable = await this.compile(graph, this.vision);
+    const executable = await this.compile(graph);
     const tokens = 1 + Math.floor(imageSize / this.config.patch) ** 2;
     const rows = Uint32Array.from({ length: batch }, (_, b) => b * tokens);
     try {
@@ -101,7 +113,7 @@ export class Clip {
   async fixedColumn(tokens: Int32Array, activation: ActivationKind): Promise<Float32Array<ArrayBuffer>> {
     const unit = await this.#usingText(() => this.#encodeText(tokens, { activation, causal: true }, 'unit'));
     const graph = columnGraph(unit.length / this.config.embed, this.config.embed);
-    const executable = await this.compile(graph, this.#text);
+    const executable = await this.compile(graph);
     try {
       return (await executable.run({ unit })).column as Float32Array<ArrayBuffer>;
     } finally {
@@ -137,11 +149,7 @@ export class Clip {
     const all = Int32Array.from([...tokens.normal, ...tokens.abnormal]);
     const length = encoding.causal ? usedLength(all, context) : context;
     const options = { config: this.config, dtype: this.precision, ...encoding };
-    const executable = await this.compile(
-      promptGraph(counts, contextVectors, length, options),
-      this.#text,
-      contexts,
-    );
+    const executable = await this.compile(promptGraph(counts, contextVectors, length, options), contexts);
     try {
       const out = await executable.run({
         'normal.tokens': await this.#embedTokens(tokens.normal, length),
@@ -156,6 +164,37 @@ export class Clip {
     } finally {
       executable.destroy();
     }
+  }
+
+  /**
+   * Keeps the text tower's weights for a caller that computes with the tower itself.
+   * @returns gives them free again; they go when nobody wants them.
+   */
+  holdText(): () => void {
+    this.#textUsers++;
+    return () => {
+      this.#textUsers--;
+      this.releaseText();
+    };
+  }
+
+  /**
+   * What the text tower reads of learnable prompts, normal first.
+   * @param tokens per class i32 [n, context] from `learnablePromptTokens`. @param causal drops what is behind the last end.
+   */
+  async promptInputs(
+    tokens: { readonly normal: Int32Array; readonly abnormal: Int32Array },
+    causal: boolean,
+  ): Promise<PromptInputs> {
+    const { context } = this.config;
+    const all = Int32Array.from([...tokens.normal, ...tokens.abnormal]);
+    const length = causal ? usedLength(all, context) : context;
+    return {
+      counts: { normal: tokens.normal.length / context, abnormal: tokens.abnormal.length / context },
+      length,
+      tokens: await this.#embedTokens(all, length),
+      ends: endRows(all, context, length),
+    };
   }
 
   /** Frees the text tower's weights, once nobody computes with them; they load again when next needed. */
@@ -205,7 +244,7 @@ export class Clip {
     const result = new Float32Array(count * embed);
     const batch = Math.min(TEXT_BATCH, count);
     const options = { config: this.config, dtype: this.precision, ...encoding };
-    const executable = await this.compile(textGraph(batch, length, options), this.#text);
+    const executable = await this.compile(textGraph(batch, length, options));
     try {
       for (let first = 0; first < count; first += batch) {
         // The last batch reaches back, so that one executable serves all.
@@ -248,6 +287,11 @@ export class Clip {
     }
     return out;
   }
+}
+
+/** Whether a weight belongs to the image tower. */
+function isVisual(name: string): boolean {
+  return name.startsWith('visual.');
 }
 
 /** Position of the end-of-text token: CLIP's largest id, as in OpenAI's `text.argmax(dim=-1)`. */

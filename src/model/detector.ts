@@ -109,11 +109,7 @@ export class Detector {
   #executable(batch: number): Promise<Executable> {
     let executable = this.#executables.get(batch);
     if (!executable) {
-      executable = this.clip.compile(
-        detectorGraph(this.clip, this.options, batch),
-        this.clip.vision,
-        this.adapters,
-      );
+      executable = this.clip.compile(detectorGraph(this.clip, this.options, batch), this.adapters);
       executable.catch(() => this.#executables.delete(batch));
       this.#executables.set(batch, executable);
     }

@@ -3,6 +3,7 @@ import { gemm } from '../kernels/gemm/gemm';
 import { weightedSum } from '../kernels/weighted-sum/weighted-sum';
 import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
+import type { Dtype } from '../runtime/tensor-type';
 import { abnormalSum, detectionScore, segmentationMap } from './heads';
 import type { Preset } from './presets';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
@@ -21,83 +22,102 @@ export function stageBlocks(layers: number, stages: number): number[] {
   return Array.from({ length: stages }, (_, i) => (layers * (i + 1)) / stages);
 }
 
-export interface MlaLpGraphOptions extends TowerOptions {
+export interface MlaLpGraphOptions extends AdapterOptions {
   readonly preset: Preset;
   readonly batch: number;
   /** Side the model runs at, px. */
   readonly imageSize: number;
-  readonly stages: number;
   /** Also output per stage the bottleneck features seg.i and det.i [B, T, C] and the map stage.i [B, S, S, 2]. */
   readonly inspect?: boolean;
 }
 
-interface AdapterPair {
+/** Bottleneck features [B, T, embed] of one stage. */
+export interface StageFeatures {
   readonly seg: Tensor;
   readonly det: Tensor;
 }
 
+export interface AdapterOptions extends TowerOptions {
+  readonly stages: number;
+  /** Storage type of the adapters; that of the tower without it. Training keeps them f32. */
+  readonly adapterDtype?: Dtype;
+}
+
 const LEAKY = { activation: 'leaky_relu' } as const;
 
+/** A matrix of an adapter: `fc1` [embed, width], `fc2` [width, embed]. */
+function adapterWeight(
+  g: Graph,
+  head: 'seg' | 'det',
+  stage: number,
+  layer: 'fc1' | 'fc2',
+  { config, dtype, adapterDtype = dtype }: AdapterOptions,
+): Tensor {
+  const shape = layer === 'fc1' ? [config.embed, config.width] : [config.width, config.embed];
+  return g.weight(`${head}_adapters.${stage}.${layer}.0.weight`, adapterDtype, shape);
+}
+
 /** mid = LeakyReLU(x W1^T) of both heads: the features that the heads compare with text. */
-function bottlenecks(g: Graph, x: Tensor, stage: number, { config, dtype }: TowerOptions): AdapterPair {
-  const mid = (head: 'seg' | 'det') =>
-    gemm(
-      g,
-      x,
-      g.weight(`${head}_adapters.${stage}.fc1.0.weight`, dtype, [config.embed, config.width]),
-      LEAKY,
-    );
+function bottlenecks(g: Graph, x: Tensor, stage: number, options: AdapterOptions): StageFeatures {
+  const mid = (head: 'seg' | 'det') => gemm(g, x, adapterWeight(g, head, stage, 'fc1', options), LEAKY);
   return { seg: mid('seg'), det: mid('det') };
 }
 
 /** out = LeakyReLU(mid W2^T) of both heads, mixed into the stream (eq. 4). */
-function mixBack(
+function mixBack(g: Graph, x: Tensor, mids: StageFeatures, stage: number, options: AdapterOptions): Tensor {
+  const out = (head: 'seg' | 'det') =>
+    gemm(g, mids[head], adapterWeight(g, head, stage, 'fc2', options), LEAKY);
+  return weightedSum(g, [x, out('seg'), out('det')], [MIX.gamma, MIX.alpha, MIX.beta]);
+}
+
+/**
+ * The image tower's blocks with adapters at the stages. The last stage's second matrices feed nothing and are not built.
+ * @param x [B, T, width]: what block `start` (counted from 1; 0: the embedding) gave.
+ * @param visit takes each stage's features, in the stage's scope.
+ */
+export function adaptedBlocks(
   g: Graph,
   x: Tensor,
-  mids: AdapterPair,
-  stage: number,
-  { config, dtype }: TowerOptions,
-): Tensor {
-  const out = (head: 'seg' | 'det') =>
-    gemm(
-      g,
-      mids[head],
-      g.weight(`${head}_adapters.${stage}.fc2.0.weight`, dtype, [config.width, config.embed]),
-      LEAKY,
-    );
-  return weightedSum(g, [x, out('seg'), out('det')], [MIX.gamma, MIX.alpha, MIX.beta]);
+  start: number,
+  options: AdapterOptions,
+  visit: (stage: number, features: StageFeatures) => void,
+): void {
+  const { config, stages } = options;
+  const ends = stageBlocks(config.layers, stages);
+  let stream = x;
+  for (let block = start; block <= config.layers; block++) {
+    if (block > start) stream = visionBlock(g, stream, block - 1, options);
+    const stage = ends.indexOf(block);
+    if (stage < 0) continue;
+    g.scope(`stage${stage}`, () => {
+      const features = bottlenecks(g, stream, stage, options);
+      visit(stage, features);
+      if (stage < stages - 1) stream = mixBack(g, stream, features, stage, options);
+    });
+  }
 }
 
 /**
  * Inputs: images f32 [B, 3, S, S] in 0..1; text f32 [2, C], unit rows, normal first.
  * Outputs: level.i f32 [B, 2] per stage (mean class probabilities); map f32 [B, S, S], the sum over stages of P(abnormal).
- * The last stage's second matrices feed nothing and are not built.
  */
 export function mlaLpGraph(options: MlaLpGraphOptions): Graph {
-  const { config, preset, batch, imageSize, stages, inspect = false } = options;
+  const { config, preset, batch, imageSize, inspect = false } = options;
   const g = new Graph();
   const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
   const text = g.input('text', 'f32', [2, config.embed]);
-  const ends = stageBlocks(config.layers, stages);
   const maps: Tensor[] = [];
-  let x = g.scope('embed', () => embedImages(g, images, options));
-  for (let block = 1; block <= config.layers; block++) {
-    x = visionBlock(g, x, block - 1, options);
-    const stage = ends.indexOf(block);
-    if (stage < 0) continue;
-    g.scope(`stage${stage}`, () => {
-      const mids = bottlenecks(g, x, stage, options);
-      g.output(`level.${stage}`, detectionScore(g, mids.det, text));
-      const map = segmentationMap(g, mids.seg, text, imageSize, preset.softmaxBeforeResize);
-      maps.push(map);
-      if (stage < stages - 1) x = mixBack(g, x, mids, stage, options);
-      if (inspect) {
-        g.output(`seg.${stage}`, mids.seg);
-        g.output(`det.${stage}`, mids.det);
-        g.output(`stage.${stage}`, map);
-      }
-    });
-  }
+  const x = g.scope('embed', () => embedImages(g, images, options));
+  adaptedBlocks(g, x, 0, options, (stage, { seg, det }) => {
+    g.output(`level.${stage}`, detectionScore(g, det, text));
+    const map = segmentationMap(g, seg, text, imageSize, preset.softmaxBeforeResize);
+    maps.push(map);
+    if (inspect) {
+      g.output(`seg.${stage}`, seg);
+      g.output(`det.${stage}`, det);
+      g.output(`stage.${stage}`, map);
+    }
+  });
   g.output('map', abnormalSum(g, maps));
   return g;
 }

@@ -10,6 +10,10 @@ export interface Preset {
   readonly causalPrompts: boolean;
   /** Segmentation: softmax, then resize (eq. 9-10), or resize the logits, then softmax (the code). */
   readonly softmaxBeforeResize: boolean;
+  /** Detection loss: plain BCE of the probability, or BCE-with-logits applied to it (the code's double sigmoid). */
+  readonly detectionLoss: 'probability' | 'logits';
+  /** Dice loss of the normal class too (eq. 11's third term). */
+  readonly normalDice: boolean;
 }
 
 /** Follows the authors' code: parity with released checkpoints. */
@@ -18,6 +22,8 @@ export const AUTHORS: Preset = {
   activation: 'gelu',
   causalPrompts: false,
   softmaxBeforeResize: false,
+  detectionLoss: 'logits',
+  normalDice: false,
 };
 
 /** Follows the paper's equations. */
@@ -26,6 +32,8 @@ export const PAPER: Preset = {
   activation: 'quick_gelu',
   causalPrompts: true,
   softmaxBeforeResize: true,
+  detectionLoss: 'probability',
+  normalDice: true,
 };
 
 /** @throws OptionError for any other name. */

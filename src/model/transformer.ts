@@ -1,5 +1,5 @@
 /** The pre-LN transformer block that both CLIP towers are made of (Radford et al. 2021; OpenAI's ResidualAttentionBlock). */
-import type { ActivationKind } from '../kernels/activation/activation';
+import { type ActivationKind, activation } from '../kernels/activation/activation';
 import { attention } from '../kernels/attention/attention';
 import { gemm } from '../kernels/gemm/gemm';
 import { layerNorm } from '../kernels/layer-norm/layer-norm';
@@ -14,6 +14,8 @@ export interface BlockOptions {
   readonly causal: boolean;
   /** Storage type of matrices; vectors are always f32. */
   readonly dtype: Dtype;
+  /** Keeps what backward needs: the MLP's pre-activations and attention's log-sum-exp. */
+  readonly training?: boolean;
 }
 
 /** LayerNorm with the weights `<name>.weight` and `<name>.bias`. */
@@ -32,7 +34,7 @@ export function namedLayerNorm(g: Graph, x: Tensor, name: string): Tensor {
  * @param x [B, T, width]. @param prefix e.g. "visual.transformer.resblocks.0.". @returns [B, T, width].
  */
 export function transformerBlock(g: Graph, x: Tensor, prefix: string, options: BlockOptions): Tensor {
-  const { width, heads, mlp, activation, causal, dtype } = options;
+  const { width, heads, mlp, activation: kind, causal, dtype, training = false } = options;
   const matrix = (name: string, rows: number, cols: number) =>
     g.weight(`${prefix}${name}`, dtype, [rows, cols]);
   const vector = (name: string, size: number) => g.weight(`${prefix}${name}`, 'f32', [size]);
@@ -46,7 +48,7 @@ export function transformerBlock(g: Graph, x: Tensor, prefix: string, options: B
   );
   const attended = gemm(
     g,
-    attention(g, qkv, { heads, causal }),
+    attention(g, qkv, { heads, causal, saveLse: training }),
     matrix('attn.out_proj.weight', width, width),
     {
       bias: vector('attn.out_proj.bias', width),
@@ -57,12 +59,10 @@ export function transformerBlock(g: Graph, x: Tensor, prefix: string, options: B
     g,
     namedLayerNorm(g, attended, `${prefix}ln_2`),
     matrix('mlp.c_fc.weight', mlp, width),
-    {
-      bias: vector('mlp.c_fc.bias', mlp),
-      activation,
-    },
+    { bias: vector('mlp.c_fc.bias', mlp), ...(!training && { activation: kind }) },
   );
-  return gemm(g, hidden, matrix('mlp.c_proj.weight', width, mlp), {
+  const activated = training ? activation(g, hidden, kind) : hidden;
+  return gemm(g, activated, matrix('mlp.c_proj.weight', width, mlp), {
     bias: vector('mlp.c_proj.bias', width),
     residual: attended,
   });

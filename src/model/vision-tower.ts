@@ -13,6 +13,8 @@ export interface TowerOptions {
   readonly config: ClipConfig;
   readonly activation: ActivationKind;
   readonly dtype: Dtype;
+  /** Blocks keep what backward needs. */
+  readonly training?: boolean;
 }
 
 /**
@@ -36,7 +38,7 @@ export function embedImages(g: Graph, images: Tensor, { config, dtype }: TowerOp
 
 /** Block `index` (from 0) of the image tower; [B, T, width] -> the same. */
 export function visionBlock(g: Graph, x: Tensor, index: number, options: TowerOptions): Tensor {
-  const { config, activation, dtype } = options;
+  const { config, activation, dtype, training = false } = options;
   return g.scope(`block${index}`, () =>
     transformerBlock(g, x, `visual.transformer.resblocks.${index}.`, {
       width: config.width,
@@ -45,6 +47,7 @@ export function visionBlock(g: Graph, x: Tensor, index: number, options: TowerOp
       activation,
       causal: false,
       dtype,
+      training,
     }),
   );
 }

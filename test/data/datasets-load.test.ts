@@ -19,7 +19,7 @@ test('images and masks are the reference’s, bit for bit', async () => {
   const masks = await golden.read('masks');
   let positives = 0;
   for (let i = 0; i < 4; i++) {
-    const files = { path: fixture(`tiny/image${i}.png`), abnormal: true, mask: fixture(`tiny/mask${i}.png`) };
+    const files = { path: fixture(`tiny/image${i}.png`), mask: fixture(`tiny/mask${i}.png`) };
     const { pixels, mask } = await loadSample(files, 100, readImage);
     expect(pixels).toEqual(images.slice(i * 30_000, (i + 1) * 30_000));
     expect(Float32Array.from(mask!)).toEqual(masks.slice(i * 10_000, (i + 1) * 10_000));
@@ -34,7 +34,7 @@ test('a mask that is scaled down is Pillow’s', async () => {
   const expected = readFixture(new URL('../fixtures/images/expected.safetensors', import.meta.url)).get(
     'mask.png',
   )!;
-  const { mask } = await loadSample({ path: file, abnormal: true, mask: file }, 240, readImage);
+  const { mask } = await loadSample({ path: file, mask: file }, 240, readImage);
   expect(mask).toEqual(Uint8Array.from(expected.data, (v) => (v > 127 ? 1 : 0)));
 });
 
@@ -45,9 +45,7 @@ describe('made masks', () => {
     data: Uint8Array.from({ length: width * height * 3 }, (_, i) => rgb[i % 3]!),
   });
   const load = (mask: RgbImage, image = flat(200, 100, [1, 2, 3])) =>
-    loadSample({ path: 'image', abnormal: true, mask: 'mask' }, 4, async (path) =>
-      path === 'mask' ? mask : image,
-    );
+    loadSample({ path: 'image', mask: 'mask' }, 4, async (path) => (path === 'mask' ? mask : image));
 
   test('any colour counts, by its brightest channel; over half is abnormal', async () => {
     expect((await load(flat(200, 100, [255, 0, 0]))).mask).toEqual(new Uint8Array(16).fill(1));
@@ -92,7 +90,7 @@ test('without a mask file there is no mask; broken files name themselves', async
   const bad = join(folder, 'bad.png');
   writeFileSync(good, await encodePng({ width: 2, height: 2, data: new Uint8Array(12).fill(255) }));
   writeFileSync(bad, 'no image');
-  const sample = await loadSample({ path: good, abnormal: false }, 2, readImage);
+  const sample = await loadSample({ path: good }, 2, readImage);
   expect(sample).toEqual({ pixels: new Float32Array(12).fill(1) });
-  await expect(loadSample({ path: good, abnormal: true, mask: bad }, 2, readImage)).rejects.toThrow(bad);
+  await expect(loadSample({ path: good, mask: bad }, 2, readImage)).rejects.toThrow(bad);
 });

@@ -1,14 +1,10 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
 import { fileBytes } from '../../io/node/file-bytes';
-import { resolveWeights } from '../../io/node/open-weights';
 import { ensureWritableFolder } from '../../io/node/write-file';
 import { MlaLp } from '../../library/node';
 import type { Detection } from '../../model/detector';
-import { type PromptSet, parsePrompts } from '../../model/prompts';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
 import { AbortedError, OptionError } from '../../runtime/errors';
 import { MapWriter } from '../map-writer';
@@ -16,13 +12,14 @@ import { fraction, positiveInteger } from '../options';
 import { progressBar } from '../progress';
 import { ResultWriter } from '../result-writer';
 import { openSession, type Session } from '../session';
+import { readPrompts, sidecarPrompts } from '../sidecar';
 import { version } from '../version';
 
 export interface DetectFlags {
   weights?: string;
   method?: 'mla-lp' | 'clip';
   checkpoint?: string;
-  preset: 'authors' | 'paper';
+  preset?: 'authors' | 'paper';
   imageSize?: number;
   precision: string;
   batch?: number;
@@ -61,11 +58,16 @@ export function registerDetect(program: Command): void {
       ]),
     )
     .addOption(
-      new Option('--preset <name>', "authors: the released code; paper: the paper's equations")
-        .choices(['authors', 'paper'])
-        .default('authors'),
+      new Option(
+        '--preset <name>',
+        "authors: the released code; paper: the paper's equations (default: the checkpoint's own, else authors)",
+      ).choices(['authors', 'paper']),
     )
-    .option('--image-size <px>', 'side the model runs at (default: 240; phantom-clip 112)', positiveInteger)
+    .option(
+      '--image-size <px>',
+      "side the model runs at (default: the checkpoint's own; else phantom-clip 112, others 240)",
+      positiveInteger,
+    )
     .addOption(
       new Option('--precision <type>', 'storage on the device').choices(['f32', 'f16']).default('f32'),
     )
@@ -130,7 +132,6 @@ export async function detectFiles(
     flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
   const promptFile = flags.prompts ?? own;
   const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
-  const imageSize = flags.imageSize ?? prompts?.imageSize ?? 240;
   const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
   // Where results go is proved before the long part begins.
   if (out !== undefined) await ensureWritableFolder(out);
@@ -153,7 +154,7 @@ export async function detectFiles(
     const { weights: _weights, prompts: _prompts, ...rest } = flags;
     const model = await MlaLp.load(opened.clip, {
       ...rest,
-      imageSize,
+      ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
       ...(prompts && { prompts: prompts.set }),
     });
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
@@ -167,10 +168,10 @@ export async function detectFiles(
         title: 'Abnormality detection',
         adapter: opened.gpu.name,
         weights: shortPath(weights),
-        method: describeMethod(model.method, flags, promptFile),
+        method: describeMethod(model, flags, promptFile),
         version,
         details: {
-          'Image size': `${imageSize} px`,
+          'Image size': `$model.imageSizepx`,
           Precision: flags.precision,
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
@@ -184,7 +185,7 @@ export async function detectFiles(
         if ('error' in outcome) {
           failed++;
           writer?.addFailure(file, outcome.error.message);
-          console.error(`mla-lp: ${outcome.error.message}`);
+          console.error(`mla-lp: $outcome.error.message`);
         } else {
           const { score, levels, map, size } = outcome.detection;
           if (flags.json) console.log(JSON.stringify({ file, score, levels }));
@@ -198,12 +199,12 @@ export async function detectFiles(
       bar.finish();
       // What was found before the interruption is kept.
       if (error instanceof AbortedError)
-        console.error(`Stopped. So far: ${(await finish?.()) ?? 'as printed'}`);
+        console.error(`Stopped. So far: $(await finish?.()) ?? 'as printed'`);
       throw error;
     }
     bar.finish();
     const report = await finish?.();
-    if (report && !quiet) console.error(`Report: ${report}`);
+    if (report && !quiet) console.error(`Report: $report`);
     await model.destroy();
     return { failed, ...(report && { report }) };
   } catch (error) {
@@ -215,30 +216,14 @@ export async function detectFiles(
   }
 }
 
-function describeMethod(method: string, flags: DetectFlags, prompts?: string): string {
-  const parts = [method, `preset ${flags.preset}`];
-  if (flags.checkpoint) parts.push(`checkpoint ${shortPath(flags.checkpoint)}`);
-  if (prompts) parts.push(`prompts ${shortPath(prompts)}`);
+function describeMethod({ method, preset }: MlaLp, flags: DetectFlags, prompts?: string): string {
+  const parts: string[] = [method, `preset $preset`];
+  if (flags.checkpoint) parts.push(`checkpoint $shortPath(flags.checkpoint)`);
+  if (prompts) parts.push(`prompts $shortPath(prompts)`);
   return parts.join(', ');
 }
 
 /** The file's name: folders may tell whose images these are. */
 function shortPath(path: string): string {
   return path.startsWith('synthetic:') ? path : basename(path);
-}
-
-/** `<weights>.prompts.json` beside the weights, if there is one. */
-async function sidecarPrompts(weights: string): Promise<string | undefined> {
-  if (weights.startsWith('synthetic:')) return undefined;
-  const path = `${(await resolveWeights(weights)).replace(/\.[^.\\/]+$/, '')}.prompts.json`;
-  return existsSync(path) ? path : undefined;
-}
-
-async function readPrompts(path: string): Promise<{ set: PromptSet; imageSize?: number }> {
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new OptionError(`${path}: the prompts cannot be read (${cause.code}).`, 'Check the path.');
-  });
-  const set = parsePrompts(text, path);
-  const size = /^\s*\{/.test(text) ? (JSON.parse(text) as { imageSize?: unknown }).imageSize : undefined;
-  return { set, ...(typeof size === 'number' && { imageSize: size }) };
 }

@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { chooseShots, type Dataset } from '../../data/datasets';
+import { openDataset } from '../../data/node/datasets';
+import { parseShotList } from '../../data/shot-list';
+import type { TrainingImage } from '../../library/node';
+import { OptionError } from '../../runtime/errors';
+import { openSession } from '../session';
+import { sidecarImageSize } from '../sidecar';
+import { addTrainingOptions, type TrainingFlags, trainOptions } from '../training-flags';
+import { trainToFile } from '../training-run';
+
+interface TrainFlags extends TrainingFlags {
+  shots: number | 'all';
+  shotList?: string;
+  draw: number;
+  augment: boolean;
+}
+
+export function registerTrain(program: Command): void {
+  const command = program
+    .command('train')
+    .description('few-shot training of adapters and prompts on a folder of normal and abnormal images')
+    .argument('<dataset>', 'a <Name>_AD folder, a folder with normal/ and abnormal/ (and masks/), or a CSV')
+    .option('--shots <k>', 'normal and as many abnormal images to train on, or all', shots, 'all')
+    .option('--shot-list <file>', 'published list of the images to use ("n-0: file ..." and "a-0: file ...")')
+    .option('--draw <n>', 'which draw of the list', Number, 0)
+    .option('--no-augment', 'images as they are, not in eleven versions');
+  addTrainingOptions(command).action(train);
+}
+
+async function train(path: string, flags: TrainFlags): Promise<void> {
+  const quiet = flags.quiet === true;
+  const weights = requireWeights(flags.weights);
+  const all = await openDataset(path, { split: 'valid' });
+  const list =
+    flags.shotList === undefined
+      ? undefined
+      : parseShotList(await readText(flags.shotList), flags.shotList, flags.draw);
+  const dataset = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
+  if (!quiet) console.error(describeDataset(dataset));
+  for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
+  const imageSize = flags.imageSize ?? (await sidecarImageSize(weights)) ?? 240;
+  const session = await openSession({ ...flags, weights, quiet });
+  try {
+    const trainer = await trainToFile({
+      clip: session.clip,
+      images: trainingImages(dataset),
+      options: { ...trainOptions(flags, imageSize), augment: flags.augment },
+      out: flags.out,
+      resume: flags.resume === true,
+      ...(flags.log !== undefined && { log: flags.log }),
+      saveSeconds: flags.saveEvery,
+      quiet,
+    });
+    await trainer.destroy();
+  } finally {
+    await session.close();
+  }
+  if (!quiet) {
+    console.error(
+      `Model: ${flags.out}. Use it: mla-lp detect IMAGES --weights ${weights} --checkpoint ${flags.out}`,
+    );
+  }
+}
+
+/** @param group name of the data set, where batches must not mix several. */
+export function trainingImages(dataset: Dataset, group?: string): TrainingImage[] {
+  return dataset.images.map(({ path, abnormal, mask }) => ({
+    image: path,
+    abnormal,
+    ...(mask !== undefined && { mask }),
+    ...(group !== undefined && { group }),
+  }));
+}
+
+export function describeDataset({ name, images, hasMasks }: Dataset): string {
+  const abnormal = images.filter((image) => image.abnormal).length;
+  const pixels = hasMasks ? 'with masks' : 'without masks: detection only';
+  return `${name}: ${images.length - abnormal} normal and ${abnormal} abnormal images, ${pixels}.`;
+}
+
+/** @throws OptionError without weights. */
+export function requireWeights(weights: string | undefined): string {
+  if (weights !== undefined) return weights;
+  throw new OptionError(
+    'No --weights were given.',
+    'phantom-clip ships with mla-lp; `mla-lp weights pull` fetches the real ones (see `mla-lp weights list`).',
+  );
+}
+
+function shots(text: string): number | 'all' {
+  if (text === 'all') return 'all';
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number of at least 1, or all.');
+  return value;
+}
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new OptionError(`${path}: it cannot be read (${cause.code}).`, 'Check the path.');
+  });
+}

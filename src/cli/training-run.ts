@@ -1,0 +1,170 @@
+/** A training run on disk: one writer, saved states in two generations, a log, and a model at the end. */
+import { dirname, resolve } from 'node:path';
+import { fileBytes } from '../io/node/file-bytes';
+import { type Opened, openNewest, saveGeneration, sweep } from '../io/node/generations';
+import { type JsonLog, openLog } from '../io/node/json-log';
+import { acquireLock } from '../io/node/lock';
+import { ensureWritableFolder } from '../io/node/write-file';
+import { openWeights } from '../io/open-weights';
+import { modelChunks, readTrainingState, trainingStateChunks } from '../io/training-state';
+import { createTrainer, type TrainingImage, type TrainOptions } from '../library/node';
+import type { Clip } from '../model/clip';
+import { AbortedError } from '../runtime/errors';
+import type { TrainingState } from '../training/state';
+import type { StepRecord, Trainer } from '../training/trainer';
+import { progressBar } from './progress';
+
+export interface TrainingRunOptions {
+  readonly clip: Clip;
+  readonly images: readonly TrainingImage[];
+  readonly options: TrainOptions;
+  /** The model's path; the saved run lies beside it. */
+  readonly out: string;
+  readonly resume: boolean;
+  /** JSON Lines, one object a step. */
+  readonly log?: string;
+  /** Longest time without a saved state, s. */
+  readonly saveSeconds: number;
+  readonly quiet: boolean;
+}
+
+/** A saved state that the command line's messages can name. */
+export function statePath(out: string): string {
+  return `${out.replace(/\.safetensors$/i, '')}.training.safetensors`;
+}
+
+/** How long an interrupted run waits for the step under way, ms. */
+const GRACE_MS = 8000;
+
+/**
+ * Trains, saves and logs. @returns the trainer, which the caller destroys.
+ * @throws AbortedError after Ctrl-C, when everything is saved.
+ */
+export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
+  const { clip, out, quiet } = run;
+  const state = statePath(out);
+  await ensureWritableFolder(dirname(resolve(out)));
+  const lock = await acquireLock(out);
+  const interrupt = new AbortController();
+  let saved = 0;
+  const stop = (signal: NodeJS.Signals) => {
+    process.exitCode = signal === 'SIGTERM' ? 143 : 130;
+    interrupt.abort();
+    if (!quiet) console.error('\nStopping after this step; once more to stop at once.');
+    // Exits at once the second time, or when a step takes longer than anybody waits.
+    setTimeout(() => {
+      console.error(
+        `mla-lp: this step takes too long; the last saved one is step ${saved}. ${resumeHint(saved)}`,
+      );
+      process.exit();
+    }, GRACE_MS).unref();
+    process.once('SIGINT', () => process.exit()).once('SIGTERM', () => process.exit());
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  let trainer: Trainer | undefined;
+  let log: JsonLog | undefined;
+  try {
+    for (const path of [out, state]) await sweep(path);
+    const resumed = run.resume ? await openSaved(state) : undefined;
+    trainer = await createTrainer(clip, run.images, {
+      ...run.options,
+      ...(resumed && { resume: resumed.value }),
+    });
+    saved = trainer.step;
+    log = run.log === undefined ? undefined : await openLog(run.log, resumed ? { keepUpToStep: saved } : {});
+    if (!quiet) {
+      if (resumed) console.error(`Resuming after step ${saved}.`);
+      console.error(trainer.describe());
+    }
+    let refused = resumed?.refused !== undefined;
+    const save = async (): Promise<void> => {
+      // A damaged newest generation must not take the good one's place.
+      const check = refused ? readSaved : undefined;
+      await saveGeneration(state, trainingStateChunks(await trainer!.state()), check);
+      refused = false;
+      saved = trainer!.step;
+    };
+    try {
+      await loop(trainer, run, { log, save, signal: interrupt.signal });
+    } catch (error) {
+      if (!(error instanceof AbortedError)) throw error;
+      await save();
+      console.error(`Stopped after step ${saved} of ${trainer.totalSteps}. ${resumeHint(saved)}`);
+      throw error;
+    }
+    await save();
+    await saveGeneration(out, modelChunks(await trainer.state('model')));
+    return trainer;
+  } catch (error) {
+    await trainer?.destroy();
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    await log?.close();
+    await lock.release();
+  }
+}
+
+function resumeHint(saved: number): string {
+  return saved > 0 ? 'The same command with --resume goes on from there.' : 'Nothing was saved yet.';
+}
+
+async function loop(
+  trainer: Trainer,
+  { quiet, saveSeconds }: TrainingRunOptions,
+  { log, save, signal }: { log: JsonLog | undefined; save: () => Promise<void>; signal: AbortSignal },
+): Promise<void> {
+  const bar = progressBar({
+    label: 'train',
+    total: trainer.totalSteps,
+    unit: 'steps',
+    initial: trainer.step,
+    quiet,
+  });
+  bar.update(trainer.step);
+  let savedAt = performance.now();
+  const speed = meanSpeed();
+  try {
+    for await (const record of trainer.run({ signal })) {
+      await log?.append(record);
+      bar.update(record.step, trainer.totalSteps, describe(record, speed(record.images)));
+      if (performance.now() - savedAt > saveSeconds * 1000) {
+        await save();
+        savedAt = performance.now();
+      }
+    }
+  } finally {
+    bar.finish();
+  }
+}
+
+/** Images a second over the last steps. */
+function meanSpeed(): (images: number) => number {
+  const window: { images: number; at: number }[] = [{ images: 0, at: performance.now() }];
+  return (images) => {
+    window.push({ images, at: performance.now() });
+    if (window.length > 20) window.shift();
+    const total = window.slice(1).reduce((sum, w) => sum + w.images, 0);
+    return (total / (window.at(-1)!.at - window[0]!.at)) * 1000;
+  };
+}
+
+function describe({ epoch, loss, det, seg }: StepRecord, imagesPerSecond: number): string {
+  const parts = seg > 0 ? ` (det ${det.toFixed(3)}, seg ${seg.toFixed(3)})` : '';
+  return `epoch ${epoch}  loss ${loss.toFixed(4)}${parts}  ${imagesPerSecond.toPrecision(3)} images/s`;
+}
+
+async function readSaved(path: string): Promise<TrainingState> {
+  const source = await openWeights(await fileBytes(path));
+  try {
+    return await readTrainingState(source);
+  } finally {
+    await source.close();
+  }
+}
+
+async function openSaved(path: string): Promise<Opened<TrainingState>> {
+  const opened = await openNewest(path, readSaved);
+  if (opened.refused) console.error(`mla-lp: ${opened.refused.message} The state before it is used.`);
+  return opened;
+}

@@ -1,0 +1,165 @@
+/** One training step as a graph: text columns, image tower from the first adapter on, losses, and the way back. */
+import { accumulate } from '../kernels/accumulate/accumulate';
+import { bceLoss } from '../kernels/bce-loss/bce-loss';
+import { segmentationLoss } from '../kernels/segmentation-loss/segmentation-loss';
+import { warp } from '../kernels/warp/warp';
+import { addAll } from '../kernels/weighted-sum/weighted-sum';
+import { gridFor } from '../model/clip-config';
+import { detectionScore, segmentationMap } from '../model/heads';
+import { type AdapterOptions, adaptedBlocks, stageBlocks } from '../model/mla-lp-graph';
+import type { Preset } from '../model/presets';
+import { type PromptCounts, promptColumns } from '../model/text-tower';
+import { embedImages, visionBlock } from '../model/vision-tower';
+import { gradients, type Seed } from '../runtime/gradients';
+import { Graph, type GraphNode, type Tensor } from '../runtime/graph';
+import { contextName, type Parameter } from './parameters';
+
+export interface StepGraphOptions extends AdapterOptions {
+  readonly preset: Preset;
+  /** Images the device takes at once. */
+  readonly batch: number;
+  /** Side the model runs at, px. */
+  readonly imageSize: number;
+  /** Whether the segmentation loss is part; without it only detection adapters and prompts are trained. */
+  readonly masks: boolean;
+  /** Whether masks are warped by `transforms`, as the images were. */
+  readonly augment: boolean;
+  /** Phrases a class. */
+  readonly counts: PromptCounts;
+  /** Tokens of a prompt that the text tower sees. */
+  readonly length: number;
+  readonly parameters: readonly Parameter[];
+  /** How many blocks compute their inner tensors again for backward instead of keeping them. */
+  readonly recompute: number;
+}
+
+/** Parameters that a step with or without masks trains. */
+export function trainedParameters(parameters: readonly Parameter[], masks: boolean): Parameter[] {
+  return parameters.filter(({ trained, group }) => trained && (masks || group !== 'seg'));
+}
+
+/** Name of a parameter's gradient in the trainer's store. */
+export function gradientName(parameter: string): string {
+  return `grad.${parameter}`;
+}
+
+/** Tokens of an image, class token included. */
+export function tokensOf(options: Pick<StepGraphOptions, 'config' | 'imageSize'>): number {
+  return 1 + gridFor(options.config, options.imageSize) ** 2;
+}
+
+/**
+ * The frozen part that no gradient reaches: images f32 [B, 3, S, S] (warped by transforms f32 [B, 6] with `augment`) to
+ * `features` [B, T, width], the output of the block that carries the first adapters.
+ */
+export function prefixGraph(options: StepGraphOptions): Graph {
+  const { config, batch, imageSize, stages, augment } = options;
+  const g = new Graph();
+  const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
+  const seen = augment ? warp(g, images, g.input('transforms', 'f32', [batch, 6])) : images;
+  let x = g.scope('embed', () => embedImages(g, seen, options));
+  const [first] = stageBlocks(config.layers, stages) as [number];
+  for (let block = 0; block < first; block++) x = visionBlock(g, x, block, options);
+  g.output('features', x);
+  return g;
+}
+
+/**
+ * Inputs: features [B, T, width] as `prefixGraph` gives them; labels f32 [B] of 0 and 1; detWeights and segWeights f32 [B],
+ * each image's share of the mean (0 leaves it out); scale f32 [1], the factor on all gradients; keep f32 [2] of
+ * `accumulate`; with `masks`, masks f32 [B, S, S] and, with `augment`, transforms f32 [B, 6].
+ * Weights: CLIP's, the parameters, prompt.tokens f32 [P, length, textWidth], prompt.ends u32 [P], and grad.<parameter>, to
+ * which the step adds its gradients.
+ * Outputs: det.i f32 [1] and, with `masks`, seg.i f32 [2] (focal, dice) per stage: the losses, not scaled.
+ */
+export function stepGraph(options: StepGraphOptions): Graph {
+  const { config, dtype, batch, imageSize, masks, augment, counts, length, preset } = options;
+  const tower = { ...options, training: true };
+  const g = new Graph();
+  const features = g.input('features', dtype, [batch, tokensOf(options), config.width]);
+  const labels = g.input('labels', 'f32', [batch]);
+  const detWeights = g.input('detWeights', 'f32', [batch]);
+  const scale = g.input('scale', 'f32', [1]);
+  const keep = g.input('keep', 'f32', [2]);
+  const parameters = new Map(options.parameters.map((p) => [p.name, g.weight(p.name, 'f32', p.shape)]));
+  const contexts = (['normal', 'abnormal'] as const).map((kind) => parameters.get(contextName(kind))!);
+  const prompts = counts.normal + counts.abnormal;
+  const text = promptColumns(
+    g,
+    g.weight('prompt.tokens', 'f32', [prompts, length, config.textWidth]),
+    g.weight('prompt.ends', 'u32', [prompts]),
+    contexts,
+    counts,
+    { ...tower, causal: preset.causalPrompts },
+  );
+  const truth = masks ? maskInput(g, batch, imageSize, augment) : undefined;
+  const seeds: Seed[] = [];
+  const [start] = stageBlocks(config.layers, options.stages) as [number];
+  adaptedBlocks(g, features, start, tower, (stage, { seg, det }) => {
+    const score = detectionScore(g, det, text);
+    const found = bceLoss(g, score, labels, detWeights, scale, preset.detectionLoss);
+    g.output(`det.${stage}`, found.loss);
+    seeds.push({ tensor: score, gradient: found.gradient });
+    if (!truth) return;
+    const map = segmentationMap(g, seg, text, imageSize, preset.softmaxBeforeResize);
+    const { loss, gradient } = segmentationLoss(g, map, truth.masks, truth.weights, scale, {
+      normalDice: preset.normalDice,
+    });
+    g.output(`seg.${stage}`, loss);
+    seeds.push({ tensor: map, gradient });
+  });
+  const trained = trainedParameters(options.parameters, masks);
+  const found = gradients(g, {
+    seeds,
+    wrt: trained.map(({ name }) => parameters.get(name)!),
+    add: (terms) => addAll(g, terms),
+    segmentOf: recomputedSegments(g, options.recompute),
+  });
+  g.scope('accumulate', () => {
+    for (const { name, shape } of trained) {
+      const sum = g.weight(gradientName(name), 'f32', shape);
+      accumulate(g, sum, found.get(parameters.get(name)!)!, keep);
+    }
+  });
+  return g;
+}
+
+function maskInput(
+  g: Graph,
+  batch: number,
+  size: number,
+  augment: boolean,
+): { masks: Tensor; weights: Tensor } {
+  const given = g.input('masks', 'f32', [batch, size, size]);
+  const weights = g.input('segWeights', 'f32', [batch]);
+  if (!augment) return { masks: given, weights };
+  const field = g.reshape(given, [batch, 1, size, size]);
+  const warped = warp(g, field, g.input('transforms', 'f32', [batch, 6]), { threshold: true });
+  return { masks: g.reshape(warped, [batch, size, size]), weights };
+}
+
+const BLOCK = /^(?:block|text)\d+(?=\/)/;
+
+/** Blocks of both towers in the step, in building order. */
+function blocksOf(g: Graph): string[] {
+  const names = g.nodes.map((node) => BLOCK.exec(node.label)?.[0]).filter((name) => name !== undefined);
+  return [...new Set(names)];
+}
+
+/** Blocks that a step's gradient passes: as many as can be recomputed. */
+export function recomputableBlocks({ config, stages }: StepGraphOptions): number {
+  const [first] = stageBlocks(config.layers, stages) as [number];
+  return config.layers - first + config.textLayers;
+}
+
+/**
+ * The first `count` blocks in building order are recomputed: theirs are the tensors that would have to wait longest for
+ * backward.
+ */
+function recomputedSegments(g: Graph, count: number): (node: GraphNode) => string | undefined {
+  const chosen = new Set(blocksOf(g).slice(0, count));
+  return ({ label }) => {
+    const name = BLOCK.exec(label)?.[0];
+    return name !== undefined && chosen.has(name) ? name : undefined;
+  };
+}

@@ -1,0 +1,693 @@
+/**
+ * Trains adapters and prompts of MLA-LP on one device: frozen CLIP, our own backward, the optimiser on the GPU. Knows
+ * samples as numbers only; files, images and screens are the callers'.
+ */
+import { augmentations } from '../kernels/warp/augmentations';
+import type { Clip } from '../model/clip';
+import { sha256, weightsIdentity } from '../model/identity';
+import { learnablePromptTokens } from '../model/prompts';
+import type { Spill } from '../model/spill';
+import { elementCount, type TensorSource } from '../model/tensor-source';
+import { BufferStore } from '../runtime/buffer-store';
+import { AbortedError, BadFileError, OptionError, ValueError } from '../runtime/errors';
+import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
+import { plan } from '../runtime/plan';
+import { type Batch, BatchOrder } from './batches';
+import { FeatureCache } from './feature-cache';
+import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
+import { completeOptions, type TrainingOptions } from './options';
+import { initialValues, type Parameter, type ParameterGroup, parametersOf } from './parameters';
+import type { TrainingSample } from './samples';
+import { rateFactor } from './schedule';
+import type { SavedTensor, TrainingState } from './state';
+import {
+  gradientName,
+  prefixGraph,
+  recomputableBlocks,
+  type StepGraphOptions,
+  stepGraph,
+  tokensOf,
+  trainedParameters,
+} from './step-graph';
+import { normsName, SLOTS, slotName, updateGraph } from './update-graph';
+
+/** What one step did. Losses are those before its update. */
+export interface StepRecord {
+  /** From 1. */
+  readonly step: number;
+  /** From 1. */
+  readonly epoch: number;
+  /** det + seg. */
+  readonly loss: number;
+  /** Detection loss, the sum over stages. */
+  readonly det: number;
+  /** Segmentation loss, focal + dice, the sum over stages; 0 for a batch without masks. */
+  readonly seg: number;
+  readonly focal: number;
+  readonly dice: number;
+  /** Euclidean norm of all gradients together, before clipping. */
+  readonly gradientNorm: number;
+  /** Learning rate of the adapters. */
+  readonly rate: number;
+  /** Images in the batch. */
+  readonly images: number;
+  /** Wall-clock time: reading images and frozen blocks, forward and backward, update. */
+  readonly ms: { readonly prepare: number; readonly gradient: number; readonly update: number };
+}
+
+export interface TrainerSettings extends Partial<TrainingOptions> {
+  /** Initial adapters and prompts under our names, instead of fresh ones. */
+  readonly init?: TensorSource;
+  /** Goes on from here. The options must be those of the saved run. */
+  readonly resume?: TrainingState;
+  /** Takes cached features that the device has no room for; without it they are computed again. */
+  readonly spill?: (entryBytes: number) => Promise<Spill>;
+}
+
+/** Gradients in f16 are multiplied by this at first, so that small ones do not vanish; halved where large ones overflow. */
+const FIRST_SCALE = 4096;
+const LARGEST_SCALE = 65536;
+/** Steps without overflow after which the scale doubles (Micikevicius et al. 2018, section 3.2). */
+const PATIENCE = 500;
+
+/** Bytes of decoded masks that stay in memory. */
+const MASK_BYTES = 512 * 1024 * 1024;
+
+/** Options that change the numbers: a resumed run must have the same. */
+const NUMERIC = [
+  'imageSize',
+  'stages',
+  'contextVectors',
+  'batch',
+  'adapterRate',
+  'promptRate',
+  'optimiser',
+  'betas',
+  'epsilon',
+  'momentum',
+  'weightDecay',
+  'schedule',
+  'warmup',
+  'maxNorm',
+  'seed',
+  'shuffle',
+  'augment',
+  'microBatch',
+] as const;
+
+type Groups = Record<ParameterGroup, number>;
+
+interface Loaded {
+  readonly pixels: Float32Array;
+  readonly mask?: Uint8Array;
+}
+
+export class Trainer {
+  /** Steps done. */
+  step = 0;
+  readonly #order: BatchOrder;
+  readonly #versions: readonly (readonly number[])[];
+  readonly #masks = new Map<number, Uint8Array>();
+  #maskBytes = 0;
+  /** Images on their way, so that reading overlaps computing. */
+  readonly #loads = new Map<number, Promise<Loaded>>();
+  readonly #updates: Groups = { seg: 0, det: 0, prompts: 0 };
+  #scale: number;
+  #calm = 0;
+  readonly #executables = new Map<string, Promise<Executable>>();
+  readonly #releaseText: () => void;
+  #busy = false;
+
+  private constructor(
+    readonly clip: Clip,
+    private readonly samples: readonly TrainingSample[],
+    readonly options: TrainingOptions,
+    private readonly graph: Omit<StepGraphOptions, 'masks'>,
+    private readonly store: BufferStore,
+    private readonly cache: FeatureCache,
+    /** What the largest step takes. */
+    readonly memory: MemoryChoice,
+    private readonly identities: { readonly weights: string; readonly data: string },
+  ) {
+    this.#versions = options.augment ? augmentations().map(({ matrix }) => matrix) : [[]];
+    const groups = samples.flatMap(({ group = '' }) => this.#versions.map(() => group));
+    this.#order = new BatchOrder(groups, options);
+    this.#scale = clip.precision === 'f16' ? FIRST_SCALE : 1;
+    this.#releaseText = clip.holdText();
+  }
+
+  /**
+   * Plans the step, uploads weights and initial values. Nothing is trained yet.
+   * @throws OptionError, LimitError, BadFileError before long work begins.
+   */
+  static async create(
+    clip: Clip,
+    samples: readonly TrainingSample[],
+    settings: TrainerSettings = {},
+  ): Promise<Trainer> {
+    const { init, resume, spill, ...given } = settings;
+    const options = completeOptions(given);
+    const { preset, imageSize, stages, contextVectors } = options;
+    if (!samples.some((s) => s.abnormal) || !samples.some((s) => !s.abnormal)) {
+      throw new OptionError('Training needs normal and abnormal images.', 'Give at least one of each.');
+    }
+    const { gpu, config, precision } = clip;
+    const tokens = await learnablePromptTokens(contextVectors, config.context);
+    const prompts = await clip.promptInputs(tokens, preset.causalPrompts);
+    const parameters = parametersOf(config, stages, contextVectors);
+    const items = samples.length * (options.augment ? augmentations().length : 1);
+    const batch = Math.min(options.microBatch || options.batch, options.batch, items);
+    const graph: Omit<StepGraphOptions, 'masks'> = {
+      config,
+      activation: preset.activation,
+      dtype: precision,
+      adapterDtype: 'f32',
+      preset,
+      batch,
+      imageSize,
+      stages,
+      augment: options.augment,
+      counts: prompts.counts,
+      length: prompts.length,
+      parameters,
+      recompute: 0,
+    };
+    const masks = samples.some((s) => s.hasMask);
+    const slots = SLOTS[options.optimiser];
+    const trained = trainedParameters(parameters, true);
+    const trainedBytes = trained.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+    const prefix = plan(prefixGraph({ ...graph, masks }), gpu.caps);
+    const memory = chooseRecomputation({
+      build: (recompute) => stepGraph({ ...graph, masks, recompute }),
+      blocks: recomputableBlocks({ ...graph, masks }),
+      caps: gpu.caps,
+      budget: options.memory,
+      beside: slots.length * trainedBytes + prefix.arenas.reduce((a, b) => a + b, 0),
+    });
+    const identities = {
+      weights: await weightsIdentity(clip.source),
+      data: await sha256(samples.map((s) => `${s.identity} ${s.abnormal} ${s.hasMask}`).join('\n')),
+    };
+    if (resume) checkResumable(resume, options, identities, precision);
+    const entryBytes = tokensOf(graph) * config.width * (precision === 'f16' ? 2 : 4);
+    const spare = options.memory || !memory.spare ? memory.spare : Math.min(memory.spare, DEFAULT_BUDGET);
+    const room = Math.floor(spare / entryBytes) >= items;
+    const cache = new FeatureCache(
+      gpu,
+      { entryBytes, deviceBytes: spare, batch, items },
+      room ? undefined : await spill?.(entryBytes),
+    );
+    const store = new BufferStore(gpu);
+    const trainer = new Trainer(
+      clip,
+      samples,
+      options,
+      { ...graph, recompute: memory.recompute },
+      store,
+      cache,
+      memory,
+      identities,
+    );
+    try {
+      await trainer.#fillStore(prompts, init, resume);
+      return trainer;
+    } catch (error) {
+      await trainer.destroy();
+      throw error;
+    }
+  }
+
+  /** Steps of the whole run. */
+  get totalSteps(): number {
+    return this.options.steps || this.options.epochs * this.#order.stepsPerEpoch;
+  }
+
+  get stepsPerEpoch(): number {
+    return this.#order.stepsPerEpoch;
+  }
+
+  /** What the step takes on the device and what was chosen to make it fit, in a sentence. */
+  describe(): string {
+    const items = this.samples.length * this.#versions.length;
+    const cached = Math.min(items, this.cache.residentCapacity);
+    return `${describeChoice(this.memory)} Features of ${cached} of ${items} image versions stay on the device.`;
+  }
+
+  /**
+   * Runs the remaining steps, one record each. Stops between steps when the signal fires.
+   * @throws AbortedError; ValueError for a loss or gradient that is not finite (nothing was updated then); DeviceLostError.
+   */
+  async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StepRecord, void, undefined> {
+    if (this.#busy) throw new OptionError('This trainer is running already.', 'Use one loop a trainer.');
+    this.#busy = true;
+    try {
+      while (this.step < this.totalSteps) {
+        if (options.signal?.aborted) throw new AbortedError();
+        yield await this.#advance();
+      }
+    } finally {
+      this.#busy = false;
+      this.#loads.clear();
+    }
+  }
+
+  /** Everything a resumed run needs, or with `model` only what detection needs. Call it between steps. */
+  async state(what: 'training' | 'model' = 'training'): Promise<TrainingState> {
+    const { parameters } = this.graph;
+    const values = new Map<string, SavedTensor>();
+    for (const { name, shape } of parameters)
+      values.set(name, { shape, values: await this.store.read(name) });
+    const slots = new Map<string, SavedTensor>();
+    if (what === 'training') {
+      for (const { name, shape } of this.#slotted()) {
+        for (const slot of SLOTS[this.options.optimiser]) {
+          const tensor = slotName(slot, name);
+          slots.set(tensor, { shape, values: await this.store.read(tensor) });
+        }
+      }
+    }
+    const { preset, imageSize, seed } = this.options;
+    const metadata = new Map<string, string>([
+      ['format', what === 'training' ? 'mla-lp-training' : 'mla-lp'],
+      ['version', '1'],
+      ['preset', preset.name],
+      ['imageSize', String(imageSize)],
+      ['precision', this.clip.precision],
+      ['seed', String(seed)],
+      ['step', String(this.step)],
+      ['weights', this.identities.weights],
+      ['config', numericConfig(this.options)],
+    ]);
+    if (what === 'training') {
+      metadata.set('data', this.identities.data);
+      metadata.set('updates', JSON.stringify(this.#updates));
+      metadata.set('scale', JSON.stringify({ value: this.#scale, calm: this.#calm }));
+    }
+    return { parameters: values, slots, metadata };
+  }
+
+  /** The trained model as weights that `MlaLp.load` takes, without a file. */
+  async checkpoint(): Promise<TensorSource> {
+    const { parameters, metadata } = await this.state('model');
+    return memorySource('trained', parameters, metadata);
+  }
+
+  /** Frees what training holds on the device; the CLIP stays loaded. */
+  async destroy(): Promise<void> {
+    for (const executable of this.#executables.values()) (await executable.catch(() => undefined))?.destroy();
+    this.#executables.clear();
+    await this.cache.destroy();
+    this.store.destroy();
+    this.#releaseText();
+  }
+
+  async #fillStore(
+    prompts: {
+      readonly tokens: Float32Array<ArrayBuffer>;
+      readonly ends: Uint32Array;
+      readonly length: number;
+    },
+    init: TensorSource | undefined,
+    resume: TrainingState | undefined,
+  ): Promise<void> {
+    const { store, options } = this;
+    const { parameters } = this.graph;
+    const put = async (name: string, shape: readonly number[], values?: Float32Array<ArrayBuffer>) => {
+      await store.create(name, { dtype: 'f32', shape });
+      if (values) await store.write(name, values);
+    };
+    for (const [i, parameter] of parameters.entries()) {
+      const { name, shape } = parameter;
+      const saved = resume?.parameters.get(name)?.values;
+      const values = saved ?? (await given(init, parameter)) ?? initialValues(parameter, i, options.seed);
+      const bad = values.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) throw new ValueError(`${name} holds ${values[bad]}.`, 'Use a checkpoint that is whole.');
+      await put(name, shape, values);
+    }
+    for (const { name, shape } of this.#slotted()) {
+      await put(gradientName(name), shape);
+      for (const slot of SLOTS[options.optimiser]) {
+        const tensor = slotName(slot, name);
+        await put(tensor, shape, resume ? savedSlot(resume, tensor, shape) : undefined);
+      }
+    }
+    for (const masks of [true, false]) {
+      const { length } = trainedParameters(parameters, masks);
+      if (!store.has(normsName(length))) await put(normsName(length), [length]);
+    }
+    const count = prompts.ends.length;
+    await put('prompt.tokens', [count, prompts.length, this.clip.config.textWidth], prompts.tokens);
+    await store.create('prompt.ends', { dtype: 'u32', shape: [count] });
+    await store.write('prompt.ends', Float32Array.from(prompts.ends));
+    await store.flush();
+    if (!resume) return;
+    this.step = Number(resume.metadata.get('step'));
+    Object.assign(this.#updates, JSON.parse(resume.metadata.get('updates')!));
+    const { value, calm } = JSON.parse(resume.metadata.get('scale')!) as { value: number; calm: number };
+    [this.#scale, this.#calm] = [value, calm];
+  }
+
+  /** Parameters that some step may train. */
+  #slotted(): Parameter[] {
+    return trainedParameters(this.graph.parameters, true);
+  }
+
+  async #advance(): Promise<StepRecord> {
+    const batch = this.#order.at(this.step);
+    const clock = stopwatch();
+    const masks = batch.samples.some((item) => this.#sampleOf(item).hasMask);
+    const work = { prepare: 0, gradient: 0, update: 0 };
+    for (;;) {
+      const losses = await this.#gradients(batch, masks, work, clock);
+      const control = await this.#update(masks);
+      work.update += clock();
+      if (control[1]! >= 0) {
+        this.#finishStep(masks);
+        return this.#record(batch, losses, control[1]!, work);
+      }
+      this.#overflowed(masks, control);
+    }
+  }
+
+  /** Nothing was updated. In f16 the step is tried again with smaller gradients. @throws ValueError where that is no help. */
+  #overflowed(masks: boolean, control: Float32Array): void {
+    const bad = trainedParameters(this.graph.parameters, masks).find((_, i) => control[2 + i]! < 0);
+    this.#calm = 0;
+    if (this.#scale > 1) {
+      this.#scale /= 2;
+      return;
+    }
+    throw new ValueError(
+      `Step ${this.step + 1}: the gradient of ${bad?.name ?? 'a parameter'} is not finite. Nothing was updated.`,
+      this.clip.precision === 'f16'
+        ? 'Use --precision f32, or a smaller learning rate.'
+        : 'Use a smaller learning rate.',
+    );
+  }
+
+  #finishStep(masks: boolean): void {
+    const { updates } = { updates: this.#updates };
+    for (const group of ['seg', 'det', 'prompts'] as const) if (masks || group !== 'seg') updates[group]++;
+    this.step++;
+    if (this.clip.precision === 'f16' && ++this.#calm >= PATIENCE) {
+      this.#calm = 0;
+      this.#scale = Math.min(LARGEST_SCALE, this.#scale * 2);
+    }
+    // The next batch is read while the caller looks at this one's record.
+    if (this.step < this.totalSteps) {
+      for (const item of this.#order.at(this.step).samples) {
+        if (this.#needsLoading(item)) this.#load(item).catch(() => {});
+      }
+    }
+  }
+
+  #record(batch: Batch, losses: Losses, gradientNorm: number, ms: StepRecord['ms']): StepRecord {
+    const { det, focal, dice } = losses;
+    const rate = this.#rate('det', this.step - 1);
+    return {
+      step: this.step,
+      epoch: batch.epoch + 1,
+      loss: det + focal + dice,
+      det,
+      seg: focal + dice,
+      focal,
+      dice,
+      gradientNorm,
+      rate,
+      images: batch.samples.length,
+      ms,
+    };
+  }
+
+  /** Forward and backward of a batch, in parts that the device takes; gradients add up in the store. */
+  async #gradients(
+    { samples: items }: Batch,
+    masks: boolean,
+    work: { prepare: number; gradient: number },
+    clock: () => number,
+  ): Promise<Losses> {
+    const { batch } = this.graph;
+    const total: Losses = { det: 0, focal: 0, dice: 0 };
+    const masked = items.filter((item) => this.#sampleOf(item).hasMask).length;
+    for (let first = 0; first < items.length; first += batch) {
+      const part = items.slice(first, first + batch);
+      const inputs = await this.#inputs(part, { masks, first: first === 0, count: items.length, masked });
+      work.prepare += clock();
+      const executable = await this.#executable(masks ? 'masks' : 'labels');
+      const out = await executable.run(inputs);
+      work.gradient += clock();
+      for (const [name, values] of Object.entries(out)) {
+        const bad = [...values].some((value) => !Number.isFinite(value));
+        if (bad) {
+          throw new ValueError(
+            `Step ${this.step + 1}: the loss ${name} is ${values.join(', ')}. Nothing was updated.`,
+            this.clip.precision === 'f16'
+              ? 'Values overflowed f16: use --precision f32.'
+              : 'Use a smaller learning rate.',
+          );
+        }
+        if (name.startsWith('det.')) total.det += values[0]!;
+        else {
+          total.focal += values[0]!;
+          total.dice += values[1]!;
+        }
+      }
+    }
+    return total;
+  }
+
+  async #inputs(
+    part: readonly number[],
+    how: { masks: boolean; first: boolean; count: number; masked: number },
+  ): Promise<Record<string, RunInput>> {
+    const { batch, imageSize, augment } = this.graph;
+    // A part that is not full is filled with its first image, which then counts for nothing.
+    const padded = [...part, ...Array.from({ length: batch - part.length }, () => part[0]!)];
+    const features = await this.cache.slices(padded, (items, slices) => this.#compute(items, slices));
+    const weighted = (weight: (item: number) => number) =>
+      Float32Array.from(padded, (item, i) => (i < part.length ? weight(item) : 0));
+    const inputs: Record<string, RunInput> = {
+      features,
+      labels: weighted((item) => Number(this.#sampleOf(item).abnormal)),
+      detWeights: weighted(() => 1 / how.count),
+      scale: Float32Array.of(this.#scale),
+      keep: Float32Array.of(how.first ? 0 : 1, 1),
+    };
+    if (!how.masks) return inputs;
+    inputs.segWeights = weighted((item) => (this.#sampleOf(item).hasMask ? 1 / how.masked : 0));
+    const pixels = imageSize * imageSize;
+    const masks = new Float32Array(batch * pixels);
+    for (const [i, item] of part.entries()) masks.set(await this.#mask(item), i * pixels);
+    inputs.masks = masks;
+    if (augment) inputs.transforms = this.#transforms(padded);
+    return inputs;
+  }
+
+  /** Runs the frozen blocks before the first adapter. */
+  async #compute(items: readonly number[], slices: readonly DeviceSlice[]): Promise<void> {
+    const { batch, imageSize, augment } = this.graph;
+    const padded = [...items, ...Array.from({ length: batch - items.length }, () => items[0]!)];
+    const size = 3 * imageSize * imageSize;
+    const images = new Float32Array(batch * size);
+    for (const [i, item] of items.entries()) {
+      const { pixels } = await this.#load(item);
+      const bad = pixels.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) {
+        const fact = `Pixel value ${bad} of a training image is ${pixels[bad]}.`;
+        throw new ValueError(fact, 'Give finite numbers in 0..1.');
+      }
+      images.set(pixels, i * size);
+    }
+    const executable = await this.#executable('prefix');
+    const inputs = { images, ...(augment && { transforms: this.#transforms(padded) }) };
+    await executable.run(inputs, { wanted: [], copyTo: { features: slices } });
+    for (const item of items) this.#loads.delete(this.#sampleIndex(item));
+  }
+
+  #transforms(items: readonly number[]): Float32Array<ArrayBuffer> {
+    return Float32Array.from(items.flatMap((item) => this.#versions[item % this.#versions.length]!));
+  }
+
+  #sampleIndex(item: number): number {
+    return Math.floor(item / this.#versions.length);
+  }
+
+  #sampleOf(item: number): TrainingSample {
+    return this.samples[this.#sampleIndex(item)]!;
+  }
+
+  #needsLoading(item: number): boolean {
+    const masked = this.#sampleOf(item).hasMask && !this.#masks.has(this.#sampleIndex(item));
+    return masked || this.cache.missing([item]).length > 0;
+  }
+
+  #load(item: number): Promise<Loaded> {
+    const index = this.#sampleIndex(item);
+    let loading = this.#loads.get(index);
+    if (!loading) {
+      loading = this.samples[index]!.load();
+      loading.catch(() => this.#loads.delete(index));
+      this.#loads.set(index, loading);
+    }
+    return loading;
+  }
+
+  async #mask(item: number): Promise<ArrayLike<number>> {
+    const index = this.#sampleIndex(item);
+    if (!this.samples[index]!.hasMask) return [];
+    const known = this.#masks.get(index);
+    if (known) return known;
+    const mask = (await this.#load(item)).mask ?? new Uint8Array(0);
+    if (this.#maskBytes + mask.length <= MASK_BYTES) {
+      this.#masks.set(index, mask);
+      this.#maskBytes += mask.length;
+    }
+    if (this.cache.missing([item]).length === 0) this.#loads.delete(index);
+    return mask;
+  }
+
+  async #update(masks: boolean): Promise<Float32Array> {
+    const executable = await this.#executable(masks ? 'update' : 'update-labels');
+    const groups: ParameterGroup[] = masks ? ['seg', 'det', 'prompts'] : ['det', 'prompts'];
+    const inputs: Record<string, RunInput> = {
+      clip: Float32Array.of(1 / this.#scale, this.options.maxNorm),
+    };
+    for (const group of groups) inputs[`hyper.${group}`] = this.#hyper(group);
+    return (await executable.run(inputs)).control as Float32Array;
+  }
+
+  #rate(group: ParameterGroup, step: number): number {
+    const { adapterRate, promptRate, schedule, warmup } = this.options;
+    const factor = rateFactor({ name: schedule, warmup, total: this.totalSteps }, step);
+    return factor * (group === 'prompts' ? promptRate : adapterRate);
+  }
+
+  #hyper(group: ParameterGroup): Float32Array<ArrayBuffer> {
+    const { optimiser, betas, epsilon, momentum, weightDecay } = this.options;
+    const rate = this.#rate(group, this.step);
+    const done = this.#updates[group];
+    if (optimiser === 'sgd')
+      return Float32Array.of(rate, momentum, 0, 0, weightDecay, Number(done === 0), 0, 1);
+    const corrections = betas.map((beta) => 1 / (1 - beta ** (done + 1))) as [number, number];
+    return Float32Array.of(rate, ...betas, epsilon, weightDecay, ...corrections, 1);
+  }
+
+  #executable(what: 'prefix' | 'masks' | 'labels' | 'update' | 'update-labels'): Promise<Executable> {
+    let executable = this.#executables.get(what);
+    if (!executable) {
+      const { parameters } = this.graph;
+      const { optimiser } = this.options;
+      const graph = {
+        prefix: () => prefixGraph({ ...this.graph, masks: false }),
+        masks: () => stepGraph({ ...this.graph, masks: true }),
+        labels: () => stepGraph({ ...this.graph, masks: false }),
+        update: () => updateGraph(trainedParameters(parameters, true), optimiser),
+        'update-labels': () => updateGraph(trainedParameters(parameters, false), optimiser),
+      }[what]();
+      executable = this.clip.compile(graph, this.store);
+      executable.catch(() => this.#executables.delete(what));
+      this.#executables.set(what, executable);
+    }
+    return executable;
+  }
+}
+
+interface Losses {
+  det: number;
+  focal: number;
+  dice: number;
+}
+
+/** @throws OptionError naming what differs from the saved run. */
+function checkResumable(
+  { metadata }: TrainingState,
+  options: TrainingOptions,
+  identities: { weights: string; data: string },
+  precision: string,
+): void {
+  const refuse = (what: string, remedy: string): never => {
+    throw new OptionError(`The saved run cannot be resumed: ${what}.`, remedy);
+  };
+  if (metadata.get('weights') !== identities.weights)
+    refuse('it used other CLIP weights', 'Give the same --weights.');
+  if (metadata.get('data') !== identities.data) {
+    refuse('it used other images', 'Give the same data set, --shots, --shot-list and --seed.');
+  }
+  if (metadata.get('preset') !== options.preset.name)
+    refuse(`it used preset ${metadata.get('preset')}`, 'Give the same.');
+  if (metadata.get('precision') !== precision)
+    refuse(`it used ${metadata.get('precision')}`, 'Give the same --precision.');
+  const saved = JSON.parse(metadata.get('config') ?? '{}') as Record<string, unknown>;
+  const now = JSON.parse(numericConfig(options)) as Record<string, unknown>;
+  for (const name of NUMERIC) {
+    const [before, after] = [saved[name], now[name]].map((value) => JSON.stringify(value));
+    if (before !== after) refuse(`${name} was ${before} and is now ${after}`, 'Give the same options.');
+  }
+}
+
+function numericConfig(options: TrainingOptions): string {
+  return JSON.stringify(Object.fromEntries(NUMERIC.map((name) => [name, options[name]])));
+}
+
+/** The initial value that a checkpoint brings, if one was given. @throws BadFileError when it lacks it. */
+async function given(
+  init: TensorSource | undefined,
+  { name, shape, trained }: Parameter,
+): Promise<Float32Array<ArrayBuffer> | undefined> {
+  if (!init) return undefined;
+  const info = init.tensors.get(name);
+  if (!info) {
+    // Nothing reads the last stage's second matrices, and prompts are MLA-LP's own: MVFA's checkpoints lack them.
+    if (!trained || name.startsWith('prompt_learner.')) return undefined;
+    throw new BadFileError(init.label, `the tensor ${name} is missing`, 'Give adapters of as many stages.');
+  }
+  if (info.shape.join() !== shape.join()) {
+    throw new BadFileError(
+      init.label,
+      `the tensor ${name} has the shape [${info.shape}], training needs [${shape}]`,
+      'Use a checkpoint of the same CLIP.',
+    );
+  }
+  return init.read(name);
+}
+
+function savedSlot(resume: TrainingState, name: string, shape: readonly number[]): Float32Array<ArrayBuffer> {
+  const saved = resume.slots.get(name);
+  if (saved?.values.length !== elementCount(shape)) {
+    throw new BadFileError(
+      'the saved run',
+      `the tensor ${name} is missing or has another size`,
+      'Start afresh.',
+    );
+  }
+  return saved.values;
+}
+
+function memorySource(
+  label: string,
+  values: ReadonlyMap<string, SavedTensor>,
+  metadata: ReadonlyMap<string, string>,
+): TensorSource {
+  return {
+    label,
+    metadata,
+    tensors: new Map([...values].map(([name, { shape }]) => [name, { name, dtype: 'F32', shape }])),
+    async read(name, start = 0, end) {
+      const found = values.get(name);
+      if (!found) throw new BadFileError(label, `there is no tensor ${name}`);
+      return found.values.slice(start, end);
+    },
+    async close() {},
+  };
+}
+
+/** Milliseconds since the last call, or since it was made. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const ms = now - last;
+    last = now;
+    return ms;
+  };
+}
