@@ -4,6 +4,7 @@ export * from './assemble-prompts/assemble-prompts';
 export * from './attention/attention';
 export * from './class-sum/class-sum';
 export * from './cosine-logits/cosine-logits';
+export * from './cosine-logits/cosine-logits-backward';
 export * from './gather-rows/gather-rows';
 export * from './gemm/gemm';
 export * from './l2-normalize/l2-normalize';

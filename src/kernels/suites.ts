@@ -3,7 +3,11 @@ import { activationBackwardSuite, activationSuite } from './activation/cases';
 import { assemblePromptsSuite } from './assemble-prompts/cases';
 import { attentionSuite } from './attention/cases';
 import { classSumSuite } from './class-sum/cases';
-import { cosineLogitsSuite } from './cosine-logits/cases';
+import {
+  cosineLogitsBackwardFeaturesSuite,
+  cosineLogitsBackwardTextSuite,
+  cosineLogitsSuite,
+} from './cosine-logits/cases';
 import { gatherRowsSuite } from './gather-rows/cases';
 import { gemmSuite } from './gemm/cases';
 import { l2NormalizeBackwardSuite, l2NormalizeSuite } from './l2-normalize/cases';
@@ -30,6 +34,8 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(l2NormalizeSuite),
   anySuite(l2NormalizeBackwardSuite),
   anySuite(cosineLogitsSuite),
+  anySuite(cosineLogitsBackwardFeaturesSuite),
+  anySuite(cosineLogitsBackwardTextSuite),
   anySuite(softmaxSuite),
   anySuite(softmaxBackwardSuite),
   anySuite(resizeBilinearSuite),

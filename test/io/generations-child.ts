@@ -9,8 +9,9 @@ import { fileBytes } from '../../src/io/node/file-bytes';
 import { openNewest, saveGeneration, sweep } from '../../src/io/node/generations';
 import { acquireLock } from '../../src/io/node/lock';
 import { openSafetensors } from '../../src/io/safetensors';
-import { readTrainingState, type TrainingState, trainingStateChunks } from '../../src/io/training-state';
+import { readTrainingState, trainingStateChunks } from '../../src/io/training-state';
 import { MlaLpError } from '../../src/runtime/errors';
+import type { TrainingState } from '../../src/training/state';
 
 const path = process.argv[2]!;
 const elements = Number(process.env.ELEMENTS ?? 1000);

@@ -24,8 +24,9 @@ import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { fileBytes } from '../../src/io/node/file-bytes';
 import { openNewest, previousPath, saveGeneration, sweep } from '../../src/io/node/generations';
 import { openSafetensors } from '../../src/io/safetensors';
-import { readTrainingState, type TrainingState, trainingStateChunks } from '../../src/io/training-state';
+import { readTrainingState, trainingStateChunks } from '../../src/io/training-state';
 import { AbortedError, BadFileError, MlaLpError, OptionError } from '../../src/runtime/errors';
+import type { TrainingState } from '../../src/training/state';
 
 const promises = createRequire(import.meta.url)('node:fs/promises') as Record<string, unknown>;
 let folder: string;

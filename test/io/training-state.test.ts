@@ -5,17 +5,13 @@ import { expect, test } from 'vitest';
 import { memoryBytes } from '../../src/io/bytes';
 import { openCheckpoint } from '../../src/io/checkpoint';
 import { openSafetensors } from '../../src/io/safetensors';
-import {
-  modelChunks,
-  readTrainingState,
-  type TrainingState,
-  trainingStateChunks,
-} from '../../src/io/training-state';
+import { modelChunks, readTrainingState, trainingStateChunks } from '../../src/io/training-state';
 import { safetensorsChunks } from '../../src/io/write-safetensors';
 import { readClipConfig } from '../../src/model/clip-config';
 import { syntheticClip } from '../../src/model/synthetic';
 import { elementCount } from '../../src/model/tensor-source';
 import { BadFileError, OptionError, ShapeError, ValueError } from '../../src/runtime/errors';
+import type { TrainingState } from '../../src/training/state';
 
 const join = (chunks: Iterable<Uint8Array>) => Uint8Array.from(Buffer.concat([...chunks]));
 const open = (bytes: Uint8Array, label = 'state') => openSafetensors(memoryBytes(bytes, label));

@@ -6,6 +6,10 @@ import { assemblePromptsOp } from '../../src/kernels/assemble-prompts/assemble-p
 import { attentionOp } from '../../src/kernels/attention/attention';
 import { classSumOp } from '../../src/kernels/class-sum/class-sum';
 import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
+import {
+  cosineLogitsBackwardFeaturesOp,
+  cosineLogitsBackwardTextOp,
+} from '../../src/kernels/cosine-logits/cosine-logits-backward';
 import { gatherRowsOp } from '../../src/kernels/gather-rows/gather-rows';
 import { gemmOp } from '../../src/kernels/gemm/gemm';
 import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
@@ -172,6 +176,19 @@ const refusals = [
   refusal(l2NormalizeBackwardOp, ['f32 3', 'f32 3'], { eps: 0 }, /eps must be above 0/),
   refusal(cosineLogitsOp, ['f32 1 5 8', 'f32 2 7'], { scale: 100, skip: 1 }, /\[K, 8\], not f32\[2,7\]/),
   refusal(cosineLogitsOp, ['f32 1 5 8', 'f32 2 8'], { scale: 100, skip: 5 }, /5 of 5 tokens/),
+  refusal(
+    cosineLogitsBackwardFeaturesOp,
+    ['f32 1 5 8', 'f32 2 8', 'f32 1 5 2'],
+    { scale: 100, skip: 1 },
+    /\[1, 4, K\], not f32\[1,5,2\]/,
+  ),
+  refusal(
+    cosineLogitsBackwardFeaturesOp,
+    ['f32 1 5 8', 'f32 3 8', 'f32 1 4 2'],
+    { scale: 100, skip: 1 },
+    /f32\[2,8\], not f32\[3,8\]/,
+  ),
+  refusal(cosineLogitsBackwardTextOp, ['f32 1 5 8', 'f32 1 4 2'], { scale: 100, skip: 5 }, /5 of 5 tokens/),
   refusal(softmaxOp, ['u32 3'], null, /not u32\[3\]/),
   refusal(softmaxBackwardOp, ['f32 3', 'f16 3'], null, /f32\[3\], not f16\[3\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5'], { height: 9, width: 9 }, /not f32\[1,5,5\]/),

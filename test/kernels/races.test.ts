@@ -7,6 +7,10 @@ import { describe, expect, test } from 'vitest';
 import { detectRaces } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { attentionOp } from '../../src/kernels/attention/attention';
 import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
+import {
+  cosineLogitsBackwardFeaturesOp,
+  cosineLogitsBackwardTextOp,
+} from '../../src/kernels/cosine-logits/cosine-logits-backward';
 import { gemmOp } from '../../src/kernels/gemm/gemm';
 import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
 import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normalize-backward';
@@ -83,6 +87,25 @@ const gates: readonly Gate[] = [
     [
       [1, 2, 3],
       [2, 3],
+    ],
+    { scale: 100, skip: 1 },
+  ),
+  gate(
+    cosineLogitsBackwardFeaturesOp,
+    'workgroup',
+    [
+      [1, 2, 3],
+      [2, 3],
+      [1, 1, 2],
+    ],
+    { scale: 100, skip: 1 },
+  ),
+  gate(
+    cosineLogitsBackwardTextOp,
+    'workgroup',
+    [
+      [1, 2, 3],
+      [1, 1, 2],
     ],
     { scale: 100, skip: 1 },
   ),

@@ -171,7 +171,7 @@ export async function detectFiles(
         method: describeMethod(model, flags, promptFile),
         version,
         details: {
-          'Image size': `$model.imageSizepx`,
+          'Image size': `${model.imageSize} px`,
           Precision: flags.precision,
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
@@ -185,7 +185,7 @@ export async function detectFiles(
         if ('error' in outcome) {
           failed++;
           writer?.addFailure(file, outcome.error.message);
-          console.error(`mla-lp: $outcome.error.message`);
+          console.error(`mla-lp: ${outcome.error.message}`);
         } else {
           const { score, levels, map, size } = outcome.detection;
           if (flags.json) console.log(JSON.stringify({ file, score, levels }));
@@ -199,12 +199,12 @@ export async function detectFiles(
       bar.finish();
       // What was found before the interruption is kept.
       if (error instanceof AbortedError)
-        console.error(`Stopped. So far: $(await finish?.()) ?? 'as printed'`);
+        console.error(`Stopped. So far: ${(await finish?.()) ?? 'as printed'}`);
       throw error;
     }
     bar.finish();
     const report = await finish?.();
-    if (report && !quiet) console.error(`Report: $report`);
+    if (report && !quiet) console.error(`Report: ${report}`);
     await model.destroy();
     return { failed, ...(report && { report }) };
   } catch (error) {
@@ -217,9 +217,9 @@ export async function detectFiles(
 }
 
 function describeMethod({ method, preset }: MlaLp, flags: DetectFlags, prompts?: string): string {
-  const parts: string[] = [method, `preset $preset`];
-  if (flags.checkpoint) parts.push(`checkpoint $shortPath(flags.checkpoint)`);
-  if (prompts) parts.push(`prompts $shortPath(prompts)`);
+  const parts: string[] = [method, `preset ${preset}`];
+  if (flags.checkpoint) parts.push(`checkpoint ${shortPath(flags.checkpoint)}`);
+  if (prompts) parts.push(`prompts ${shortPath(prompts)}`);
   return parts.join(', ');
 }
 

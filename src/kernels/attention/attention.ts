@@ -7,23 +7,20 @@
  * D columns; with `saveLse` also lse f32 [B, heads, T], the log of each row's sum of exponentials, which backward needs.
  */
 import { type Capabilities, foldGrid } from '../../runtime/capabilities';
-import { ShapeError } from '../../runtime/errors';
+import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
-import type { Cannot, Lowering, Op, OpCall, Operand } from '../../runtime/op';
+import type { Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { describe } from '../../runtime/tensor-type';
+import { attentionBackwardOp } from './attention-backward';
 import plainWgsl from './attention_plain.wgsl';
 import registersWgsl from './attention_registers.wgsl';
 import tiledWgsl from './attention_tiled.wgsl';
+import { chokesOnUnrolling, pairsOf, sizeObstacle, sizes } from './heads';
 
 export interface AttentionAttrs {
   readonly heads: number;
   readonly causal: boolean;
   readonly saveLse: boolean;
-}
-
-function sizes(call: Pick<OpCall<AttentionAttrs>, 'inputs' | 'attrs'>) {
-  const [batch, tokens, width3] = call.inputs[0]!.shape as readonly [number, number, number];
-  return { batch, tokens, heads: call.attrs.heads, size: width3 / 3 / call.attrs.heads };
 }
 
 function lowering(
@@ -54,19 +51,6 @@ function lowering(
   };
 }
 
-/**
- * lavapipe (subgroups of 8): its LLVM turns compute shaders into coroutines, and needs minutes for 64-wide heads unrolled,
- * 2 s without; the kernel runs as fast (Mesa 25, LLVM 15, November 2026).
- */
-function chokesOnUnrolling(caps: Capabilities): boolean {
-  return caps.software && caps.subgroupMaxSize >= 8;
-}
-
-function quadObstacle(size: number, most: number): Cannot | undefined {
-  if (size % 4 !== 0) return { cannot: `head size ${size} is not a multiple of 4` };
-  return size > most ? { cannot: `head size ${size} is above ${most}` } : undefined;
-}
-
 export const attentionOp: Op<AttentionAttrs> = {
   name: 'attention',
 
@@ -95,7 +79,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       name: 'registers',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const obstacle = quadObstacle(size, 128);
+        const obstacle = sizeObstacle(size, 4, 128);
         const grid = [Math.ceil(tokens / 32), heads, batch] as const;
         return obstacle ?? lowering(call, 'registers', registersWgsl, { QUADS: size / 4 }, grid, caps);
       },
@@ -105,7 +89,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
         const most = Math.floor(caps.maxWorkgroupStorage / (2 * 16 * 16)) * 4;
-        const obstacle = quadObstacle(size, Math.min(most, 128));
+        const obstacle = sizeObstacle(size, 4, Math.min(most, 128));
         const grid = [Math.ceil(tokens / 64), heads, batch] as const;
         const constants = { QUADS: size / 4, SLICE: 4 * size };
         return obstacle ?? lowering(call, 'tiled', tiledWgsl, constants, grid, caps);
@@ -122,8 +106,25 @@ export const attentionOp: Op<AttentionAttrs> = {
 
   flops(call) {
     const { batch, tokens, heads, size } = sizes(call);
-    const pairs = call.attrs.causal ? (tokens * (tokens + 1)) / 2 : tokens * tokens;
-    return 4 * batch * heads * pairs * size;
+    return 4 * batch * heads * pairsOf(tokens, call.attrs.causal) * size;
+  },
+
+  // `attention_backward` has the derivation. It needs y and lse: without `saveLse` both are computed once more.
+  backward({ graph, attrs, input, output, outputGradients: [dy, dlse], needed }) {
+    if (dlse) {
+      throw new MlaLpError(
+        'bad-value',
+        'attention has no gradient of its lse, and something differentiable reads it.',
+        'Use lse for backward only.',
+      );
+    }
+    if (!needed[0]) return [undefined];
+    const qkv = input(0);
+    const { heads, causal, saveLse } = attrs;
+    const [y, lse] = saveLse
+      ? [output(0), output(1)]
+      : (graph.apply(attentionOp, [qkv], { ...attrs, saveLse: true }) as [Tensor, Tensor]);
+    return graph.apply(attentionBackwardOp, [qkv, y, dy!, lse], { heads, causal });
   },
 };
 

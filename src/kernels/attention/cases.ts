@@ -1,7 +1,8 @@
-import { type Dtype, tensorType } from '../../runtime/tensor-type';
+import { type Dtype, sizeOf, tensorType } from '../../runtime/tensor-type';
 import { type KernelCase, type OpSuite, uniformAt } from '../suite';
 import { type AttentionAttrs, attentionOp } from './attention';
-import { attentionReference } from './reference';
+import { type AttentionBackwardAttrs, attentionBackwardOp } from './attention-backward';
+import { attentionBackwardReference, attentionReference } from './reference';
 
 type Options = Partial<AttentionAttrs> & { dtype?: Dtype; bench?: boolean };
 
@@ -17,8 +18,36 @@ function attentionCase(
     name: `${dtype} B=${batch} T=${tokens} heads=${heads}x${size}${causal ? ' causal' : ''}${saveLse ? ' lse' : ''}`,
     inputs: [tensorType(dtype, [batch, tokens, 3 * heads * size])],
     attrs: { heads, causal, saveLse },
-    // Queries and keys of a spread that makes the softmax peaked somewhere and flat elsewhere.
-    fill: (_index, length) => Float64Array.from({ length }, (_, i) => 2 * uniformAt(i, 3)),
+    fill: (_index, length) => spread(length),
+    bench,
+  };
+}
+
+/** Queries and keys of a spread that makes the softmax peaked somewhere and flat elsewhere. */
+const spread = (length: number) => Float64Array.from({ length }, (_, i) => 2 * uniformAt(i, 3));
+
+function backwardCase(
+  batch: number,
+  tokens: number,
+  heads: number,
+  size: number,
+  { dtype = 'f32', bench = false, causal = false }: Options = {},
+): KernelCase<AttentionBackwardAttrs> {
+  const qkv = tensorType(dtype, [batch, tokens, 3 * heads * size]);
+  const y = tensorType(dtype, [batch, tokens, heads * size]);
+  const forward = () => {
+    const call = { inputs: [qkv], outputs: [], attrs: { heads, causal, saveLse: true } };
+    return attentionReference([spread(sizeOf(qkv))], call);
+  };
+  return {
+    name: `${dtype} B=${batch} T=${tokens} heads=${heads}x${size}${causal ? ' causal' : ''}`,
+    inputs: [qkv, y, y, tensorType('f32', [batch, heads, tokens])],
+    attrs: { heads, causal },
+    // y and lse are those of qkv: a score above its row's lse is no score.
+    fill: (index, length) => {
+      if (index === 0) return spread(length);
+      return index === 2 ? undefined : forward()[index === 1 ? 0 : 1];
+    },
     bench,
   };
 }
@@ -26,6 +55,8 @@ function attentionCase(
 export const attentionSuite: OpSuite<AttentionAttrs> = {
   op: attentionOp,
   reference: attentionReference,
+  differentiable: [0],
+  seeded: [0],
   cases: [
     attentionCase(1, 290, 16, 64, { bench: true }),
     attentionCase(21, 77, 12, 64, { causal: true, bench: true }),
@@ -38,5 +69,25 @@ export const attentionSuite: OpSuite<AttentionAttrs> = {
     attentionCase(2, 9, 2, 5, { saveLse: true }),
     attentionCase(2, 50, 2, 64, { dtype: 'f16' }),
     attentionCase(1, 37, 2, 80, { dtype: 'f16', causal: true }),
+  ],
+};
+
+export const attentionBackwardSuite: OpSuite<AttentionBackwardAttrs> = {
+  op: attentionBackwardOp,
+  reference: attentionBackwardReference,
+  cases: [
+    backwardCase(1, 290, 16, 64, { bench: true }),
+    backwardCase(21, 77, 12, 64, { causal: true, bench: true }),
+    backwardCase(1, 290, 16, 64, { dtype: 'f16', bench: true }),
+    backwardCase(1, 290, 1, 64),
+    backwardCase(3, 77, 1, 64, { causal: true }),
+    backwardCase(2, 50, 3, 32),
+    backwardCase(1, 65, 2, 80, { causal: true }),
+    backwardCase(1, 33, 1, 128),
+    backwardCase(1, 37, 3, 12, { causal: true }),
+    backwardCase(2, 1, 1, 32),
+    backwardCase(2, 9, 2, 5, { causal: true }),
+    backwardCase(2, 50, 2, 64, { dtype: 'f16' }),
+    backwardCase(1, 37, 2, 80, { dtype: 'f16', causal: true }),
   ],
 };

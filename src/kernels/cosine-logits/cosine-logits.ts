@@ -12,6 +12,7 @@ import type { Op, OpCall } from '../../runtime/op';
 import { describe, sizeOf, tensorType } from '../../runtime/tensor-type';
 import plainWgsl from './cosine_logits_plain.wgsl';
 import workgroupWgsl from './cosine_logits_workgroup.wgsl';
+import { cosineLogitsBackwardFeatures, cosineLogitsBackwardText } from './cosine-logits-backward';
 
 export interface CosineLogitsAttrs {
   readonly scale: number;
@@ -96,6 +97,15 @@ export const cosineLogitsOp: Op<CosineLogitsAttrs> = {
     const [features, text] = inputs;
     const tokens = sizeOf(outputs[0]!) / text!.shape[0]!;
     return 2 * tokens * features!.shape[2]! * (1 + text!.shape[0]!);
+  },
+
+  // y_k = scale u . t_k with u = f / n: dt_k = scale sum dy_k u over tokens; h = dL/du = scale sum_k dy_k t_k, and
+  // df = (h - u (u . h)) / n as for every normalisation. A clamped n is constant; dropped tokens change nothing.
+  backward({ graph, attrs, input, outputGradients: [dy], needed }) {
+    return [
+      needed[0] ? cosineLogitsBackwardFeatures(graph, input(0), input(1), dy!, attrs) : undefined,
+      needed[1] ? cosineLogitsBackwardText(graph, input(0), dy!, attrs) : undefined,
+    ];
   },
 };
 
