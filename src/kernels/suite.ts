@@ -27,6 +27,8 @@ export interface OpSuite<A> {
   readonly cases: readonly KernelCase<A>[];
   /** Operands that the op's backward gives a gradient of; the finite-difference test walks them. */
   readonly differentiable?: readonly number[];
+  /** Results that backward takes gradients of: all without it. */
+  readonly seeded?: readonly number[];
 }
 
 /** A reproducible number in [-1, 1) for element `i`: test data that needs no generator state. */

@@ -11,10 +11,10 @@ import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { describe } from '../../runtime/tensor-type';
-import { attentionBackwardOp } from './attention-backward';
 import plainWgsl from './attention_plain.wgsl';
 import registersWgsl from './attention_registers.wgsl';
 import tiledWgsl from './attention_tiled.wgsl';
+import { attentionBackwardOp } from './attention-backward';
 import { chokesOnUnrolling, pairsOf, sizeObstacle, sizes } from './heads';
 
 export interface AttentionAttrs {

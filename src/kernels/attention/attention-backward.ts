@@ -1,0 +1,146 @@
+/**
+ * Gradient of attention by its packed projections, the T x T matrix never stored (FlashAttention-2's backward, Dao 2023,
+ * section 3.1.2): p[t, s] = exp(q_t . k_s / sqrt(d) - lse_t) is made anew from the saved log-sum-exp. With
+ * dp[t, s] = dy_t . v_s and delta_t = dy_t . y_t = sum_s p[t, s] dp[t, s], softmax's gradient is
+ *   ds[t, s] = p[t, s] (dp[t, s] - delta_t);
+ *   dq_t = sum_s ds[t, s] k_s / sqrt(d),   dk_s = sum_t ds[t, s] q_t / sqrt(d),   dv_s = sum_t p[t, s] dy_t.
+ * One dispatch over the queries (delta, dq), one over the keys (dk, dv): each sum has one owner, so no atomics, and the
+ * result repeats bit by bit.
+ *
+ * Operands: qkv f32|f16 [B, T, 3 D]; y and dy like it [B, T, D]; lse f32 [B, heads, T], as attention's `saveLse` gives it.
+ * Result: dqkv like qkv. Sums are f32. A score is bounded by its row's lse, as it is but for rounding.
+ */
+
+import type { Capabilities } from '../../runtime/capabilities';
+import { foldGrid } from '../../runtime/capabilities';
+import { ShapeError } from '../../runtime/errors';
+import type { Lowering, Op, OpCall } from '../../runtime/op';
+import { describe, tensorType } from '../../runtime/tensor-type';
+import plainKeysWgsl from './attention_backward_plain_keys.wgsl';
+import plainQueriesWgsl from './attention_backward_plain_queries.wgsl';
+import registersKeysWgsl from './attention_backward_registers_keys.wgsl';
+import registersQueriesWgsl from './attention_backward_registers_queries.wgsl';
+import tiledKeysWgsl from './attention_backward_tiled_keys.wgsl';
+import tiledQueriesWgsl from './attention_backward_tiled_queries.wgsl';
+import { chokesOnUnrolling, pairsOf, sizeObstacle, sizes } from './heads';
+
+export interface AttentionBackwardAttrs {
+  readonly heads: number;
+  readonly causal: boolean;
+}
+
+function lowering(
+  call: OpCall<AttentionBackwardAttrs>,
+  variant: string,
+  [queriesWgsl, keysWgsl]: readonly [string, string],
+  constants: Record<string, number>,
+  workgroups: readonly [number, number, number],
+  caps: Capabilities,
+): Lowering {
+  const { batch, tokens, heads, size } = sizes(call);
+  const shared = {
+    constants: {
+      TOKENS: tokens,
+      HEADS: heads,
+      SCALE: 1 / Math.sqrt(size),
+      CAUSAL: call.attrs.causal,
+      ...constants,
+    },
+    types: { T: call.inputs[0]!.dtype },
+    unroll: !chokesOnUnrolling(caps),
+    workgroups,
+  };
+  const bindings = {
+    qkv: { input: 0 },
+    dy: { input: 2 },
+    lse: { input: 3 },
+    delta: { scratch: 0 },
+    dqkv: { output: 0 },
+  };
+  return {
+    variant,
+    scratch: [tensorType('f32', [batch, heads, tokens])],
+    dispatches: [
+      {
+        ...shared,
+        kernel: { name: `attention_backward_${variant}_queries`, wgsl: queriesWgsl },
+        bindings: { ...bindings, y: { input: 1 } },
+      },
+      { ...shared, kernel: { name: `attention_backward_${variant}_keys`, wgsl: keysWgsl }, bindings },
+    ],
+  };
+}
+
+export const attentionBackwardOp: Op<AttentionBackwardAttrs> = {
+  name: 'attention_backward',
+
+  infer([qkv, y, dy, lse], { heads }) {
+    const shape = qkv?.shape ?? [];
+    if (!qkv || qkv.dtype === 'u32' || shape.length !== 3 || shape[2]! % (3 * heads) !== 0) {
+      throw new ShapeError(
+        `attention_backward takes qkv [B, T, 3 * ${heads} * d], not ${qkv ? describe(qkv) : 'nothing'}.`,
+      );
+    }
+    const [batch, tokens, width3] = shape as readonly [number, number, number];
+    const like = describe(tensorType(qkv.dtype, [batch, tokens, width3 / 3]));
+    for (const [name, type] of Object.entries({ y, dy })) {
+      if (!type || describe(type) !== like) {
+        throw new ShapeError(
+          `attention_backward: ${name} must be ${like}, not ${type ? describe(type) : 'nothing'}.`,
+        );
+      }
+    }
+    const sums = describe(tensorType('f32', [batch, heads, tokens]));
+    if (!lse || describe(lse) !== sums) {
+      throw new ShapeError(
+        `attention_backward: lse must be ${sums}, not ${lse ? describe(lse) : 'nothing'}.`,
+      );
+    }
+    return [qkv];
+  },
+
+  variants: [
+    {
+      name: 'plain',
+      lower(call, caps) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const grid = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
+        const constants = { BATCH: batch, SIZE: size };
+        return lowering(call, 'plain', [plainQueriesWgsl, plainKeysWgsl], constants, grid, caps);
+      },
+    },
+    {
+      name: 'registers',
+      lower(call, caps) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const texts = [registersQueriesWgsl, registersKeysWgsl] as const;
+        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
+        return (
+          sizeObstacle(size, 4, 128) ?? lowering(call, 'registers', texts, { QUADS: size / 4 }, grid, caps)
+        );
+      },
+    },
+    {
+      name: 'tiled',
+      lower(call, caps) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const texts = [tiledQueriesWgsl, tiledKeysWgsl] as const;
+        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
+        const constants = { QUADS: size / 4, HALF: size / 8, SLICE: 2 * size };
+        // 12 KiB of workgroup memory at the largest size: every device has that.
+        return sizeObstacle(size, 8, 128) ?? lowering(call, 'tiled', texts, constants, grid, caps);
+      },
+    },
+  ],
+
+  choose(call, caps) {
+    const { size } = sizes(call);
+    if (size % 4 !== 0 || size > 128) return 'plain';
+    return caps.software || size % 8 !== 0 ? 'registers' : 'tiled';
+  },
+
+  flops(call) {
+    const { batch, tokens, heads, size } = sizes(call);
+    return 14 * batch * heads * pairsOf(tokens, call.attrs.causal) * size;
+  },
+};
