@@ -1,36 +1,50 @@
 /** Every op's table: correctness tests, the race gate and the benchmark all walk this list. */
+import { accumulateSuite } from './accumulate/cases';
 import { activationBackwardSuite, activationSuite } from './activation/cases';
-import { assemblePromptsSuite } from './assemble-prompts/cases';
-import { attentionSuite } from './attention/cases';
+import { adamSuite } from './adam/cases';
+import { assemblePromptsBackwardSuite, assemblePromptsSuite } from './assemble-prompts/cases';
+import { attentionBackwardSuite, attentionSuite } from './attention/cases';
+import { bceLossSuite } from './bce-loss/cases';
 import { classSumSuite } from './class-sum/cases';
+import { clipScaleSuite } from './clip-scale/cases';
 import {
   cosineLogitsBackwardFeaturesSuite,
   cosineLogitsBackwardTextSuite,
   cosineLogitsSuite,
 } from './cosine-logits/cases';
-import { gatherRowsSuite } from './gather-rows/cases';
+import { gatherRowsBackwardSuite, gatherRowsSuite } from './gather-rows/cases';
 import { gemmSuite } from './gemm/cases';
+import { groupMeanBackwardSuite, groupMeanSuite } from './group-mean/cases';
 import { l2NormalizeBackwardSuite, l2NormalizeSuite } from './l2-normalize/cases';
 import { layerNormBackwardSuite, layerNormSuite } from './layer-norm/cases';
 import { assembleTokensSuite, patchifySuite } from './patch-embed/cases';
-import { reduceSuite } from './reduce/cases';
-import { resizeBilinearSuite } from './resize-bilinear/cases';
+import { reduceBackwardSuite, reduceSuite } from './reduce/cases';
+import { resizeBilinearBackwardSuite, resizeBilinearSuite } from './resize-bilinear/cases';
+import { segmentationLossSuite } from './segmentation-loss/cases';
+import { sgdSuite } from './sgd/cases';
 import { softmaxBackwardSuite, softmaxSuite } from './softmax/cases';
+import { squareSumSuite } from './square-sum/cases';
 import { anySuite, type OpSuite } from './suite';
+import { warpSuite } from './warp/cases';
 import { weightedSumSuite } from './weighted-sum/cases';
 
 export const suites: readonly OpSuite<unknown>[] = [
   anySuite(patchifySuite),
   anySuite(assembleTokensSuite),
   anySuite(assemblePromptsSuite),
+  anySuite(assemblePromptsBackwardSuite),
   anySuite(layerNormSuite),
   anySuite(layerNormBackwardSuite),
   anySuite(gemmSuite),
   anySuite(attentionSuite),
+  anySuite(attentionBackwardSuite),
   anySuite(activationSuite),
   anySuite(activationBackwardSuite),
   anySuite(weightedSumSuite),
   anySuite(gatherRowsSuite),
+  anySuite(gatherRowsBackwardSuite),
+  anySuite(groupMeanSuite),
+  anySuite(groupMeanBackwardSuite),
   anySuite(l2NormalizeSuite),
   anySuite(l2NormalizeBackwardSuite),
   anySuite(cosineLogitsSuite),
@@ -39,6 +53,16 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(softmaxSuite),
   anySuite(softmaxBackwardSuite),
   anySuite(resizeBilinearSuite),
+  anySuite(resizeBilinearBackwardSuite),
   anySuite(reduceSuite),
+  anySuite(reduceBackwardSuite),
   anySuite(classSumSuite),
+  anySuite(bceLossSuite),
+  anySuite(segmentationLossSuite),
+  anySuite(accumulateSuite),
+  anySuite(squareSumSuite),
+  anySuite(clipScaleSuite),
+  anySuite(adamSuite),
+  anySuite(sgdSuite),
+  anySuite(warpSuite),
 ];

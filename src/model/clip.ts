@@ -141,7 +141,7 @@ export class Clip {
     contextVectors: number,
     encoding: TextEncoding,
   ): Promise<Float32Array<ArrayBuffer>> {
-    const { context, embed } = this.config;
+    const { context } = this.config;
     const counts: PromptCounts = {
       normal: tokens.normal.length / context,
       abnormal: tokens.abnormal.length / context,
@@ -151,16 +151,11 @@ export class Clip {
     const options = { config: this.config, dtype: this.precision, ...encoding };
     const executable = await this.compile(promptGraph(counts, contextVectors, length, options), contexts);
     try {
-      const out = await executable.run({
-        'normal.tokens': await this.#embedTokens(tokens.normal, length),
-        'normal.ends': endRows(tokens.normal, context, length),
-        'abnormal.tokens': await this.#embedTokens(tokens.abnormal, length),
-        'abnormal.ends': endRows(tokens.abnormal, context, length),
-      });
-      const columns = new Float32Array(2 * embed);
-      columns.set(out.normal!, 0);
-      columns.set(out.abnormal!, embed);
-      return columns;
+      const inputs = {
+        tokens: await this.#embedTokens(all, length),
+        ends: endRows(all, context, length),
+      };
+      return (await executable.run(inputs)).text as Float32Array<ArrayBuffer>;
     } finally {
       executable.destroy();
     }

@@ -3,6 +3,7 @@
 import { assemblePrompts } from '../kernels/assemble-prompts/assemble-prompts';
 import { gatherRows } from '../kernels/gather-rows/gather-rows';
 import { gemm } from '../kernels/gemm/gemm';
+import { groupMean } from '../kernels/group-mean/group-mean';
 import { l2Normalize } from '../kernels/l2-normalize/l2-normalize';
 import { reduce } from '../kernels/reduce/reduce';
 import { Graph, type Tensor } from '../runtime/graph';
@@ -17,21 +18,22 @@ export interface TextTowerOptions extends TowerOptions {
 
 /**
  * Token embeddings to features at each prompt's end-of-text token: position embeddings, blocks, ln_final, projection.
- * @param tokens f32 [P, T, textWidth], T <= context. @param context f32 [P, M, textWidth] replaces positions 1..M.
+ * @param tokens f32 [P, T, textWidth], T <= context. @param contexts up to two f32 [P_i, M, textWidth] replace positions 1..M of
+ * the prompts, those of the second after those of the first.
  * @param ends u32 [P]: row p*T + position of the end-of-text token. @returns f32 [P, embed], not normalised.
  */
 function textFeatures(
   g: Graph,
   tokens: Tensor,
-  context: Tensor | undefined,
+  contexts: readonly Tensor[],
   ends: Tensor,
-  { config, activation, dtype, causal }: TextTowerOptions,
+  { config, activation, dtype, causal, training = false }: TextTowerOptions,
 ): Tensor {
   const { textWidth: width, embed } = config;
   const [prompts, length] = tokens.shape as readonly [number, number, number];
   // The causal tower is exact on a prefix, so only the first `length` positions are kept.
   const position = g.weight(textPositionName(length), 'f32', [length, width]);
-  let x = assemblePrompts(g, tokens, context, position, dtype);
+  let x = assemblePrompts(g, tokens, contexts, position, dtype);
   for (let i = 0; i < config.textLayers; i++) {
     x = g.scope(`text${i}`, () =>
       transformerBlock(g, x, `transformer.resblocks.${i}.`, {
@@ -41,6 +43,7 @@ function textFeatures(
         activation,
         causal,
         dtype,
+        training,
       }),
     );
   }
@@ -56,7 +59,7 @@ function textFeatures(
 export function textGraph(prompts: number, length: number, options: TextTowerOptions): Graph {
   const g = new Graph();
   const tokens = g.input('tokens', 'f32', [prompts, length, options.config.textWidth]);
-  const features = textFeatures(g, tokens, undefined, g.input('ends', 'u32', [prompts]), options);
+  const features = textFeatures(g, tokens, [], g.input('ends', 'u32', [prompts]), options);
   g.output('features', features);
   g.output('unit', l2Normalize(g, features));
   return g;
@@ -68,11 +71,26 @@ export interface PromptCounts {
 }
 
 /**
- * Graph of MLA-LP's text columns (eq. 1-3): learned context vectors before fixed phrases, through the tower; per class the
- * mean of un-normalised features, then one L2 normalisation.
- * Inputs, for each class k of normal and abnormal: k.tokens f32 [P, T, textWidth], k.ends u32 [P]. Weights: the context
- * vectors.
- * Outputs: normal, abnormal, f32 [embed], unit length.
+ * MLA-LP's text columns (eq. 1-3): learned context vectors before fixed phrases, all prompts in one batch through the tower; per
+ * class the mean of un-normalised features, then one L2 normalisation.
+ * @param tokens f32 [P, T, textWidth], the normal class's prompts first. @param ends u32 [P]: row p*T + position of the
+ * end-of-text token. @param contexts f32 [n, M, textWidth] of each class. @returns f32 [2, embed], unit rows, normal first.
+ */
+export function promptColumns(
+  g: Graph,
+  tokens: Tensor,
+  ends: Tensor,
+  contexts: readonly Tensor[],
+  { normal, abnormal }: PromptCounts,
+  options: TextTowerOptions,
+): Tensor {
+  const features = textFeatures(g, tokens, contexts, ends, options);
+  return l2Normalize(g, groupMean(g, features, [normal, abnormal]));
+}
+
+/**
+ * Graph of MLA-LP's text columns. Inputs: tokens f32 [P, T, textWidth], ends u32 [P], both classes' prompts, normal first.
+ * Weights: the tower's and the context vectors. Output: text f32 [2, embed], unit rows, normal first.
  */
 export function promptGraph(
   counts: PromptCounts,
@@ -82,14 +100,13 @@ export function promptGraph(
 ): Graph {
   const g = new Graph();
   const width = options.config.textWidth;
-  for (const kind of ['normal', 'abnormal'] as const) {
-    const n = counts[kind];
-    const tokens = g.input(`${kind}.tokens`, 'f32', [n, length, width]);
-    const context = g.weight(`prompt_learner.ctx.${kind}_end`, 'f32', [n, contextVectors, width]);
-    const ends = g.input(`${kind}.ends`, 'u32', [n]);
-    const features = g.scope(kind, () => textFeatures(g, tokens, context, ends, options));
-    g.output(kind, l2Normalize(g, reduce(g, features, 0, 'mean')));
-  }
+  const prompts = counts.normal + counts.abnormal;
+  const tokens = g.input('tokens', 'f32', [prompts, length, width]);
+  const ends = g.input('ends', 'u32', [prompts]);
+  const contexts = (['normal', 'abnormal'] as const).map((kind) =>
+    g.weight(`prompt_learner.ctx.${kind}_end`, 'f32', [counts[kind], contextVectors, width]),
+  );
+  g.output('text', promptColumns(g, tokens, ends, contexts, counts, options));
   return g;
 }
 

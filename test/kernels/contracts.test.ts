@@ -1,28 +1,43 @@
 /** What holds for every op without a device: shapes, decisions, templates and limits. */
 import { describe, expect, test } from 'vitest';
+import { accumulateOp } from '../../src/kernels/accumulate/accumulate';
 import { activationBackwardOp, activationOp } from '../../src/kernels/activation/activation';
 import { normalCdf } from '../../src/kernels/activation/reference';
+import { adamOp } from '../../src/kernels/adam/adam';
 import { assemblePromptsOp } from '../../src/kernels/assemble-prompts/assemble-prompts';
+import { assemblePromptsBackwardOp } from '../../src/kernels/assemble-prompts/assemble-prompts-backward';
 import { attentionOp } from '../../src/kernels/attention/attention';
+import { attentionBackwardOp } from '../../src/kernels/attention/attention-backward';
+import { bceLossOp } from '../../src/kernels/bce-loss/bce-loss';
 import { classSumOp } from '../../src/kernels/class-sum/class-sum';
+import { clipScaleOp } from '../../src/kernels/clip-scale/clip-scale';
 import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
 import {
   cosineLogitsBackwardFeaturesOp,
   cosineLogitsBackwardTextOp,
 } from '../../src/kernels/cosine-logits/cosine-logits-backward';
 import { gatherRowsOp } from '../../src/kernels/gather-rows/gather-rows';
+import { gatherRowsBackwardOp } from '../../src/kernels/gather-rows/gather-rows-backward';
 import { gemmOp } from '../../src/kernels/gemm/gemm';
+import { groupMeanOp } from '../../src/kernels/group-mean/group-mean';
+import { groupMeanBackwardOp } from '../../src/kernels/group-mean/group-mean-backward';
 import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
 import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normalize-backward';
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
 import { layerNormBackwardOp } from '../../src/kernels/layer-norm/layer-norm-backward';
 import { assembleTokensOp, patchifyOp } from '../../src/kernels/patch-embed/patch-embed';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
+import { reduceBackwardOp } from '../../src/kernels/reduce/reduce-backward';
 import { resizeBilinearOp } from '../../src/kernels/resize-bilinear/resize-bilinear';
+import { resizeBilinearBackwardOp } from '../../src/kernels/resize-bilinear/resize-bilinear-backward';
+import { segmentationLossOp } from '../../src/kernels/segmentation-loss/segmentation-loss';
+import { sgdOp } from '../../src/kernels/sgd/sgd';
 import { softmaxOp } from '../../src/kernels/softmax/softmax';
 import { softmaxBackwardOp } from '../../src/kernels/softmax/softmax-backward';
+import { squareSumOp } from '../../src/kernels/square-sum/square-sum';
 import { anySuite } from '../../src/kernels/suite';
 import { suites } from '../../src/kernels/suites';
+import { warpOp } from '../../src/kernels/warp/warp';
 import { weightedSumOp } from '../../src/kernels/weighted-sum/weighted-sum';
 import { type Capabilities, PORTABLE } from '../../src/runtime/capabilities';
 import { ShapeError } from '../../src/runtime/errors';
@@ -57,6 +72,21 @@ const DEVICES: Record<string, Capabilities> = {
     maxBufferBytes: 2 ** 40,
   },
 };
+
+/** Ops on maps, images, losses and parameters: these are f32 whatever activations are stored in. */
+const F32_ONLY = new Set([
+  'resize_bilinear',
+  'resize_bilinear_backward',
+  'class_sum',
+  'bce_loss',
+  'segmentation_loss',
+  'accumulate',
+  'square_sum',
+  'clip_scale',
+  'adam',
+  'sgd',
+  'warp',
+]);
 
 describe.each(suites.map((suite) => [suite.op.name, suite] as const))('%s', (_name, suite) => {
   const { op } = suite;
@@ -107,7 +137,7 @@ describe.each(suites.map((suite) => [suite.op.name, suite] as const))('%s', (_na
   test('has cases in both storage types where it stores activations, odd sizes, and a benchmark', () => {
     const dtypes = new Set(suite.cases.flatMap((one) => callOf(suite, one).outputs.map((t) => t.dtype)));
     const takesF16 = suite.cases.some((one) => one.inputs.some((t) => t.dtype === 'f16'));
-    expect(takesF16 || dtypes.has('f16') || ['resize_bilinear', 'class_sum'].includes(op.name)).toBe(true);
+    expect(takesF16 || dtypes.has('f16') || F32_ONLY.has(op.name)).toBe(true);
     expect(suite.cases.some((one) => one.inputs.some((t) => t.shape.some((n) => n > 1 && n % 2 === 1)))).toBe(
       true,
     );
@@ -140,7 +170,26 @@ const refusals = [
     { dtype: 'f32' },
     /must be f32\[5,8\], not f32\[6,8\]/,
   ),
-  refusal(assemblePromptsOp, ['f32 2 5 8', 'f32 5 8', 'f32 3 2 8'], { dtype: 'f32' }, /not f32\[3,2,8\]/),
+  refusal(assemblePromptsOp, ['f32 2 5 8', 'f32 5 8', 'f32 3 2 8'], { dtype: 'f32' }, /for 3 prompts, not 2/),
+  refusal(
+    assemblePromptsOp,
+    ['f32 3 5 8', 'f32 5 8', 'f32 2 2 8', 'f32 1 3 8'],
+    { dtype: 'f32' },
+    /of one M, not f32\[1,3,8\]/,
+  ),
+  refusal(
+    assemblePromptsOp,
+    ['f32 3 5 8', 'f32 5 8', 'f32 1 2 8', 'f32 1 2 8', 'f32 1 2 8'],
+    { dtype: 'f32' },
+    /up to two contexts, not 3/,
+  ),
+  refusal(
+    assemblePromptsBackwardOp,
+    ['f32 3 5 8'],
+    { first: 2, count: 2, vectors: 2 },
+    /no 2 context vectors for 2 prompts from 2 on/,
+  ),
+  refusal(assemblePromptsBackwardOp, ['f32 3 5 8'], { first: 0, count: 2, vectors: 5 }, /no 5 context/),
   refusal(
     assemblePromptsOp,
     ['f32 2 5 8', 'f32 5 8', 'f32 2 5 8'],
@@ -164,12 +213,30 @@ const refusals = [
     { bias: false, residual: true, x: 'km', weight: 'kn', out: 'f32' },
     /must be f32\[4,4\], not f16\[4,4\]/,
   ),
+  refusal(
+    attentionBackwardOp,
+    ['f32 1 5 24', 'f32 1 5 8', 'f16 1 5 8', 'f32 1 2 5'],
+    { heads: 2, causal: false },
+    /dy must be f32\[1,5,8\], not f16\[1,5,8\]/,
+  ),
+  refusal(
+    attentionBackwardOp,
+    ['f32 1 5 24', 'f32 1 5 8', 'f32 1 5 8', 'f32 1 5 2'],
+    { heads: 2, causal: false },
+    /lse must be f32\[1,2,5\], not f32\[1,5,2\]/,
+  ),
   refusal(attentionOp, ['f32 1 5 100'], { heads: 3, causal: false, saveLse: false }, /not f32\[1,5,100\]/),
   refusal(weightedSumOp, ['f32 2 3', 'f32 3 2'], { factors: [1, 1] }, /one floating-point type/),
   refusal(weightedSumOp, ['f32 2', 'f32 2'], { factors: [1, Number.NaN] }, /NaN/),
   refusal(weightedSumOp, ['f32 2', 'f32 2'], { factors: [1] }, /not 2 and 1/),
   refusal(gatherRowsOp, ['f32 2 3', 'f32 4'], null, /rows u32 \[N\]/),
   refusal(gatherRowsOp, ['f32 2 3 4', 'u32 4'], null, /\[R, C\]/),
+  refusal(gatherRowsBackwardOp, ['u32 4', 'f32 3 2'], { count: 5 }, /\[4, C\], not f32\[3,2\]/),
+  refusal(gatherRowsBackwardOp, ['f32 4', 'f32 4 2'], { count: 5 }, /rows u32 \[N\]/),
+  refusal(groupMeanOp, ['f32 5 2'], { counts: [2, 2] }, /groups of 2, 2 rows are not the 5 of x/),
+  refusal(groupMeanOp, ['f32 2 2'], { counts: [2, 0] }, /groups of 2, 0 rows/),
+  refusal(groupMeanBackwardOp, ['f32 2 3'], { counts: [4], dtype: 'f32' }, /groups of 4 rows/),
+  refusal(groupMeanBackwardOp, ['f16 1 3'], { counts: [4], dtype: 'f16' }, /not f16\[1,3\]/),
   refusal(l2NormalizeOp, ['f32'], { eps: 1e-12 }, /not f32\[\]/),
   refusal(l2NormalizeOp, ['f32 3'], { eps: 0 }, /eps must be above 0/),
   refusal(l2NormalizeBackwardOp, ['f32 3', 'f32 4'], { eps: 1 }, /f32\[3\], not f32\[4\]/),
@@ -194,6 +261,10 @@ const refusals = [
   refusal(resizeBilinearOp, ['f32 1 5 5'], { height: 9, width: 9 }, /not f32\[1,5,5\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 0, width: 9 }, /\[1,0,9,2\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 70000, width: 9 }, /at most 65535/),
+  refusal(resizeBilinearBackwardOp, ['f32 9 9 2'], { height: 5, width: 5 }, /not f32\[9,9,2\]/),
+  refusal(resizeBilinearBackwardOp, ['f32 1 9 9 2'], { height: 70000, width: 9 }, /at most 65535/),
+  refusal(reduceBackwardOp, ['f32 2'], { axis: 2, length: 3, kind: 'sum', dtype: 'f32' }, /no axis at 2/),
+  refusal(reduceBackwardOp, ['f16 2'], { axis: 0, length: 3, kind: 'sum', dtype: 'f16' }, /not f16\[2\]/),
   refusal(reduceOp, ['f32 2 3'], { axis: 2, kind: 'sum' }, /f32\[2,3\] has no axis 2/),
   refusal(reduceOp, ['f32 2 3'], { axis: -1, kind: 'sum' }, /has no axis -1/),
   refusal(classSumOp, [], { index: 0 }, /1 to 7 tensors, not 0/),
@@ -205,6 +276,32 @@ const refusals = [
   ),
   refusal(classSumOp, ['f32 2 2', 'f32 3 2'], { index: 0 }, /one shape/),
   refusal(classSumOp, ['f32 2 2'], { index: 2 }, /no class 2/),
+  refusal(bceLossOp, ['f32 3 2', 'f32 3', 'f32 2', 'f32 1'], { form: 'logits' }, /weights f32 \[B\]/),
+  refusal(bceLossOp, ['f32 3 1', 'f32 3', 'f32 3', 'f32 1'], { form: 'logits' }, /not f32\[3,1\]/),
+  refusal(bceLossOp, [], { form: 'logits' }, /p f32 \[B, 2\]/),
+  refusal(
+    segmentationLossOp,
+    ['f32 2 5 5 2', 'f32 2 5 4', 'f32 2', 'f32 1'],
+    { normalDice: false },
+    /not .*f32\[2,5,4\]/,
+  ),
+  refusal(
+    segmentationLossOp,
+    ['f16 2 5 5 2', 'f32 2 5 5', 'f32 2', 'f32 1'],
+    { normalDice: true },
+    /p f32 \[B, H, W, 2\]/,
+  ),
+  refusal(accumulateOp, ['f32 2 3', 'f32 3 2', 'f32 2'], null, /of one shape/),
+  refusal(accumulateOp, ['f32 2 3', 'f32 2 3', 'f32 1'], null, /hyper f32 \[2\]/),
+  refusal(squareSumOp, ['f32 3', 'f32 5 5'], { index: 3 }, /f32\[3\] has no element 3/),
+  refusal(squareSumOp, ['f32 3', 'f16 5 5'], { index: 0 }, /x f32/),
+  refusal(clipScaleOp, ['f32 3', 'f32 3'], null, /hyper f32 \[2\]/),
+  refusal(adamOp, ['f32 3', 'f32 3', 'f32 2', 'f32 3', 'f32 2', 'f32 8'], { decoupled: false }, /one shape/),
+  refusal(adamOp, ['f32 3', 'f32 3', 'f32 3', 'f32 3', 'f32 1', 'f32 8'], { decoupled: false }, /a norm/),
+  refusal(sgdOp, ['f32 3', 'f32 3', 'f32 3', 'f32 2', 'f32 7'], null, /hyper f32 \[8\]/),
+  refusal(sgdOp, ['f32 3', 'f32 3', 'f32 3', 'f32 1', 'f32 8'], null, /a norm/),
+  refusal(warpOp, ['f32 2 3 5 4', 'f32 2 6'], { threshold: false }, /\[B, C, S, S\].* not f32\[2,3,5,4\]/),
+  refusal(warpOp, ['f32 2 3 5 5', 'f32 1 6'], { threshold: false }, /transforms f32 \[B, 6\]/),
 ];
 
 function refusal<A>(op: Op<A>, inputs: readonly string[], attrs: A, message: RegExp) {

@@ -6,6 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import { detectRaces } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { attentionOp } from '../../src/kernels/attention/attention';
+import { attentionBackwardOp } from '../../src/kernels/attention/attention-backward';
 import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
 import {
   cosineLogitsBackwardFeaturesOp,
@@ -17,8 +18,10 @@ import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normali
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
 import { layerNormBackwardOp } from '../../src/kernels/layer-norm/layer-norm-backward';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
+import { segmentationLossOp } from '../../src/kernels/segmentation-loss/segmentation-loss';
 import { softmaxOp } from '../../src/kernels/softmax/softmax';
 import { softmaxBackwardOp } from '../../src/kernels/softmax/softmax-backward';
+import { squareSumOp } from '../../src/kernels/square-sum/square-sum';
 import { anySuite, uniformAt } from '../../src/kernels/suite';
 import { suites } from '../../src/kernels/suites';
 import { PORTABLE } from '../../src/runtime/capabilities';
@@ -140,6 +143,19 @@ const gates: readonly Gate[] = [
     { 'const SLICE: u32 = 16u': 'const SLICE: u32 = 4u', '@workgroup_size(16, 16)': '@workgroup_size(8, 8)' },
   ),
   gate(attentionOp, 'tiled', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
+  gate(
+    attentionBackwardOp,
+    'tiled',
+    [
+      [1, 9, 24],
+      [1, 9, 8],
+      [1, 9, 8],
+      [1, 1, 9],
+    ],
+    { heads: 1, causal: false },
+  ),
+  gate(squareSumOp, 'workgroup', [[1], [3]], { index: 0 }),
+  gate(segmentationLossOp, 'workgroup', [[1, 1, 3, 2], [1, 1, 3], [1], [1]], { normalDice: false }),
 ];
 
 function loweringOf({ op, variant, shapes, attrs }: Gate): {

@@ -10,6 +10,7 @@ import type { Graph, Tensor } from '../../runtime/graph';
 import type { Op } from '../../runtime/op';
 import { sizeOf, tensorType } from '../../runtime/tensor-type';
 import wgsl from './gather_rows.wgsl';
+import { gatherRowsBackward } from './gather-rows-backward';
 
 export const gatherRowsOp: Op<null> = {
   name: 'gather_rows',
@@ -46,6 +47,11 @@ export const gatherRowsOp: Op<null> = {
   choose: () => 'plain',
 
   flops: () => 0,
+
+  // A row passes its gradient to the row that it was read from; the rows' numbers have none.
+  backward({ graph, input, inputTypes, outputGradients: [dy] }) {
+    return [gatherRowsBackward(graph, input(1), dy!, inputTypes[0]!.shape[0]!), undefined];
+  },
 };
 
 /** y[n] = x[rows[n]]; x [R, C], rows u32 [N] -> [N, C]. */

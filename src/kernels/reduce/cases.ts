@@ -1,7 +1,8 @@
 import { type Dtype, tensorType } from '../../runtime/tensor-type';
 import { type KernelCase, type OpSuite, uniformAt } from '../suite';
 import { type ReduceAttrs, type ReduceKind, reduceOp } from './reduce';
-import { reduceReference } from './reference';
+import { type ReduceBackwardAttrs, reduceBackwardOp } from './reduce-backward';
+import { reduceBackwardReference, reduceReference } from './reference';
 
 type Fill = KernelCase<ReduceAttrs>['fill'];
 
@@ -18,6 +19,7 @@ function reduceCase(
     inputs: [tensorType(dtype, shape)],
     attrs: { axis, kind },
     ...(fill && { fill }),
+    ...(kind === 'max' && { differentiable: [] }),
     bench,
   };
 }
@@ -30,6 +32,7 @@ const growing: Fill = (_index, length) => Float64Array.from({ length }, (_, i) =
 export const reduceSuite: OpSuite<ReduceAttrs> = {
   op: reduceOp,
   reference: reduceReference,
+  differentiable: [0],
   cases: [
     reduceCase('mean', 'f32', [1, 289, 2], 1, { bench: true }),
     reduceCase('mean', 'f32', [11, 768], 0, { bench: true }),
@@ -44,5 +47,36 @@ export const reduceSuite: OpSuite<ReduceAttrs> = {
     reduceCase('mean', 'f16', [3, 50, 33], 1),
     reduceCase('sum', 'f16', [290, 7], 0),
     reduceCase('max', 'f16', [5, 77], 1, { fill: growing, note: 'growing' }),
+  ],
+};
+
+/** To `dtype` of `shape`, reduced along `axis`. */
+function backwardCase(
+  kind: 'sum' | 'mean',
+  dtype: Dtype,
+  shape: number[],
+  axis: number,
+  bench = false,
+): KernelCase<ReduceBackwardAttrs> {
+  return {
+    name: `${kind} to ${dtype} [${shape}] axis ${axis}`,
+    inputs: [tensorType('f32', shape.toSpliced(axis, 1))],
+    attrs: { axis, length: shape[axis]!, kind, dtype },
+    bench,
+  };
+}
+
+export const reduceBackwardSuite: OpSuite<ReduceBackwardAttrs> = {
+  op: reduceBackwardOp,
+  reference: reduceBackwardReference,
+  cases: [
+    backwardCase('mean', 'f32', [8, 289, 2], 1, true),
+    backwardCase('mean', 'f32', [7, 5, 3], 0),
+    backwardCase('sum', 'f32', [2, 3, 5, 7], 2),
+    backwardCase('sum', 'f32', [3, 77], 1),
+    backwardCase('mean', 'f32', [50], 0),
+    backwardCase('sum', 'f32', [3, 1, 5], 1),
+    backwardCase('mean', 'f16', [3, 50, 33], 1),
+    backwardCase('sum', 'f16', [290, 7], 0),
   ],
 };

@@ -6,12 +6,13 @@
  * terms of a maximum gives an unspecified result, as WGSL's max does.
  */
 import { type Capabilities, foldGrid } from '../../runtime/capabilities';
-import { ShapeError } from '../../runtime/errors';
+import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sizeOf, tensorType } from '../../runtime/tensor-type';
 import plainWgsl from './reduce_plain.wgsl';
 import workgroupWgsl from './reduce_workgroup.wgsl';
+import { reduceBackward } from './reduce-backward';
 
 export type ReduceKind = 'sum' | 'mean' | 'max';
 
@@ -79,6 +80,12 @@ export const reduceOp: Op<ReduceAttrs> = {
   },
 
   flops: ({ inputs }) => sizeOf(inputs[0]!),
+
+  // Sums and means are linear: each term gets dy, or dy / A.
+  backward({ graph, attrs: { axis, kind }, inputTypes: [x], outputGradients: [dy] }) {
+    if (kind === 'max') throw new MlaLpError('bad-value', 'A maximum (reduce) has no backward.', '');
+    return [reduceBackward(graph, dy!, { axis, length: x!.shape[axis]!, kind, dtype: x!.dtype })];
+  },
 };
 
 /** Sum, mean or maximum over one axis (negative: from the end), which goes; x f32|f16 -> f32. */

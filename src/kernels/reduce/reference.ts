@@ -1,6 +1,7 @@
 import type { OpCall } from '../../runtime/op';
 import { sizeOf } from '../../runtime/tensor-type';
 import type { ReduceAttrs } from './reduce';
+import type { ReduceBackwardAttrs } from './reduce-backward';
 
 export function reduceReference([x]: readonly Float64Array[], call: OpCall<ReduceAttrs>): Float64Array[] {
   const { axis, kind } = call.attrs;
@@ -16,4 +17,19 @@ export function reduceReference([x]: readonly Float64Array[], call: OpCall<Reduc
         kind === 'max' ? terms.reduce((m, v) => Math.max(m, v)) : kind === 'mean' ? sum / length : sum;
     }
   return [y];
+}
+
+export function reduceBackwardReference(
+  [dy]: readonly Float64Array[],
+  call: OpCall<ReduceBackwardAttrs>,
+): Float64Array[] {
+  const { axis, length, kind } = call.attrs;
+  const inner = call.inputs[0]!.shape.slice(axis).reduce((p, n) => p * n, 1);
+  const dx = new Float64Array(sizeOf(call.outputs[0]!));
+  for (let o = 0; o < dy!.length / inner; o++)
+    for (let a = 0; a < length; a++)
+      for (let i = 0; i < inner; i++) {
+        dx[(o * length + a) * inner + i] = dy![o * inner + i]! / (kind === 'mean' ? length : 1);
+      }
+  return [dx];
 }

@@ -1,6 +1,7 @@
 import type { OpCall } from '../../runtime/op';
 import { sizeOf } from '../../runtime/tensor-type';
 import type { ResizeBilinearAttrs } from './resize-bilinear';
+import type { ResizeBilinearBackwardAttrs } from './resize-bilinear-backward';
 
 export function resizeBilinearReference(
   [x]: readonly Float64Array[],
@@ -24,4 +25,34 @@ export function resizeBilinearReference(
           y[at++] = top * (1 - (row - r)) + bottom * (row - r);
         }
   return [y];
+}
+
+/** Passes every output's gradient to its four taps. */
+export function resizeBilinearBackwardReference(
+  [dy]: readonly Float64Array[],
+  call: OpCall<ResizeBilinearBackwardAttrs>,
+): Float64Array[] {
+  const [batch, height, width, channels] = call.inputs[0]!.shape as [number, number, number, number];
+  const { height: h, width: w } = call.attrs;
+  const dx = new Float64Array(sizeOf(call.outputs[0]!));
+  let at = 0;
+  for (let b = 0; b < batch; b++)
+    for (let i = 0; i < height; i++)
+      for (let j = 0; j < width; j++)
+        for (let k = 0; k < channels; k++) {
+          const g = dy![at++]!;
+          const row = height > 1 ? (i * (h - 1)) / (height - 1) : 0;
+          const col = width > 1 ? (j * (w - 1)) / (width - 1) : 0;
+          const [r, c] = [Math.floor(row), Math.floor(col)];
+          for (const [y, down] of [
+            [r, 1 - (row - r)],
+            [Math.min(r + 1, h - 1), row - r],
+          ] as const)
+            for (const [x, across] of [
+              [c, 1 - (col - c)],
+              [Math.min(c + 1, w - 1), col - c],
+            ] as const)
+              dx[((b * h + y) * w + x) * channels + k]! += down * across * g;
+        }
+  return [dx];
 }

@@ -11,6 +11,8 @@ import type { Graph, Tensor } from '../../runtime/graph';
 import type { Op } from '../../runtime/op';
 import { describe, sizeOf, tensorType } from '../../runtime/tensor-type';
 import wgsl from './resize_bilinear.wgsl';
+import tap from './resize_tap.wgsl';
+import { resizeBilinearBackward } from './resize-bilinear-backward';
 
 const MOST = 65535; // the kernel multiplies two sizes in 32 bits
 
@@ -45,7 +47,7 @@ export const resizeBilinearOp: Op<ResizeBilinearAttrs> = {
           variant: 'plain',
           dispatches: [
             {
-              kernel: { name: 'resize_bilinear', wgsl },
+              kernel: { name: 'resize_bilinear', wgsl, includes: { tap } },
               constants: { COUNT: count, K, H_IN, W_IN, H_OUT: attrs.height, W_OUT: attrs.width },
               bindings: { x: { input: 0 }, y: { output: 0 } },
               workgroups: foldGrid(Math.ceil(count / 64), caps),
@@ -59,6 +61,12 @@ export const resizeBilinearOp: Op<ResizeBilinearAttrs> = {
   choose: () => 'plain',
 
   flops: ({ outputs }) => 9 * sizeOf(outputs[0]!),
+
+  // y is linear: an output passes to each of its four taps the share that it took from it.
+  backward({ graph, inputTypes, outputGradients: [dy] }) {
+    const [, height, width] = inputTypes[0]!.shape as [number, number, number, number];
+    return [resizeBilinearBackward(graph, dy!, height, width)];
+  },
 };
 
 /** Bilinear, corners aligned; x f32 [B, h, w, K] -> f32 [B, height, width, K]. */

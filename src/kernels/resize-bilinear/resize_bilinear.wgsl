@@ -11,19 +11,7 @@ const W_OUT: u32 = 240u;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
-struct Tap {
-  low: u32,
-  high: u32,
-  share: f32, // of high
-}
-
-// Source i * (size_in - 1) / (size_out - 1), split in whole numbers: no rounding moves a tap.
-fn tap(i: u32, size_in: u32, size_out: u32) -> Tap {
-  let steps = max(size_out, 2u) - 1u;
-  let scaled = i * (size_in - 1u);
-  let low = scaled / steps;
-  return Tap(low, min(low + 1u, size_in - 1u), f32(scaled % steps) / f32(steps));
-}
+// @include tap
 
 @compute @workgroup_size(64)
 fn main(
