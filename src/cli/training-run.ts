@@ -4,9 +4,9 @@ import { fileBytes } from '../io/node/file-bytes';
 import { type Opened, openNewest, saveGeneration, sweep } from '../io/node/generations';
 import { type JsonLog, openLog } from '../io/node/json-log';
 import { acquireLock } from '../io/node/lock';
-import { ensureWritableFolder } from '../io/node/write-file';
+import { ensureWritableFolder, writeFileAtomic } from '../io/node/write-file';
 import { openWeights } from '../io/open-weights';
-import { modelChunks, readTrainingState, trainingStateChunks } from '../io/training-state';
+import { memoryBankChunks, modelChunks, readTrainingState, trainingStateChunks } from '../io/training-state';
 import { createTrainer, type TrainingImage, type TrainOptions } from '../library/node';
 import type { Clip } from '../model/clip';
 import { AbortedError } from '../runtime/errors';
@@ -23,6 +23,8 @@ export interface TrainingRunOptions {
   readonly resume: boolean;
   /** JSON Lines, one object a step. */
   readonly log?: string;
+  /** Writes the memory bank of the normal images beside the model. */
+  readonly bank: boolean;
   /** Longest time without a saved state, s. */
   readonly saveSeconds: number;
   readonly quiet: boolean;
@@ -94,6 +96,7 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
     }
     await save();
     await saveGeneration(out, modelChunks(await trainer.state('model')));
+    if (run.bank) await saveBank(trainer, bankPath(out), quiet);
     return trainer;
   } catch (error) {
     await trainer?.destroy();
@@ -103,6 +106,28 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
     await log?.close();
     await lock.release();
   }
+}
+
+/** Where a model's memory bank lies. */
+export function bankPath(out: string): string {
+  return `${out.replace(/\.safetensors$/i, '')}.bank.safetensors`;
+}
+
+async function saveBank(trainer: Trainer, path: string, quiet: boolean): Promise<void> {
+  const { metadata } = await trainer.state('model');
+  const tensors = trainer.bankTensors;
+  const total = tensors.reduce((sum, { shape }) => sum + shape[0] * shape[1] * 4, 0);
+  const bar = progressBar({ label: 'memory bank', total, unit: 'bytes', quiet });
+  let done = 0;
+  const counted = async function* () {
+    for await (const rows of trainer.memoryBank()) {
+      yield rows;
+      done += rows.byteLength;
+      bar.update(done);
+    }
+  };
+  await writeFileAtomic(path, memoryBankChunks(tensors, counted(), metadata));
+  bar.finish();
 }
 
 function resumeHint(saved: number): string {

@@ -2,12 +2,12 @@
  * What a training run saves, and its safetensors form: parameters under our names, optimiser slots under `slots.`, and
  * checksums in the metadata, so that a file that was damaged on its way is refused and not trained on.
  */
-import type { TensorInfo, TensorSource } from '../model/tensor-source';
+import { elementCount, type TensorInfo, type TensorSource } from '../model/tensor-source';
 import { crc32 } from '../runtime/crc32';
 import { BadFileError, OptionError, ShapeError, ValueError } from '../runtime/errors';
 import type { SavedTensor, TrainingState } from '../training/state';
 import { shownName } from './safetensors-header';
-import { safetensorsChunks, type TensorToWrite } from './write-safetensors';
+import { safetensorsChunks, safetensorsHeader, type TensorToWrite } from './write-safetensors';
 
 /** Keeps slots apart from parameters, whatever either is called. */
 const SLOTS = 'slots.';
@@ -144,4 +144,23 @@ export async function readTrainingState(source: TensorSource): Promise<TrainingS
   metadata.delete(CHECKSUMS);
   metadata.delete(DIGEST);
   return { parameters, slots, metadata };
+}
+
+/**
+ * A memory bank as a safetensors file. @param rows f32 values of the tensors, one after another, in chunks of any size.
+ * @throws ShapeError when the chunks are not as many values as the tensors.
+ */
+export async function* memoryBankChunks(
+  tensors: readonly Pick<TensorInfo, 'name' | 'shape'>[],
+  rows: AsyncIterable<Float32Array>,
+  metadata: ReadonlyMap<string, string>,
+): AsyncGenerator<Uint8Array> {
+  const infos = tensors.map(({ name, shape }) => ({ name, shape, dtype: 'F32' as const }));
+  yield safetensorsHeader(infos, metadata);
+  let left = infos.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  for await (const values of rows) {
+    left -= values.length;
+    yield bytesOf(values);
+  }
+  if (left !== 0) throw new ShapeError(`The memory bank's tensors and rows differ by ${left} values.`);
 }

@@ -15,6 +15,7 @@ import { plan } from '../runtime/plan';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
 import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
+import { type BankTensor, bankGraph, bankTensors } from './memory-bank';
 import { completeOptions, type TrainingOptions } from './options';
 import { initialValues, type Parameter, type ParameterGroup, parametersOf } from './parameters';
 import type { TrainingSample } from './samples';
@@ -292,6 +293,34 @@ export class Trainer {
     return memorySource('trained', parameters, metadata);
   }
 
+  /** Tensors of the memory bank that `memoryBank` gives, in its order. */
+  get bankTensors(): readonly BankTensor[] {
+    return bankTensors(this.graph, this.#normalItems().length);
+  }
+
+  /** The memory bank with the present parameters, row by row and tensor by tensor: f32 chunks in the order of `bankTensors`. */
+  async *memoryBank(): AsyncGenerator<Float32Array<ArrayBuffer>> {
+    const { batch, config } = this.graph;
+    const items = this.#normalItems();
+    const size = tokensOf(this.graph) * config.embed;
+    for (const tensor of this.bankTensors) {
+      const executable = await this.clip.compile(bankGraph(this.graph, tensor), this.store);
+      try {
+        for (let first = 0; first < items.length; first += batch) {
+          const part = items.slice(first, first + batch);
+          const padded = padTo(batch, part);
+          const features = await this.cache.slices(padded, (missing, slices) =>
+            this.#compute(missing, slices),
+          );
+          const { rows } = await executable.run({ features });
+          yield (rows as Float32Array<ArrayBuffer>).slice(0, part.length * size);
+        }
+      } finally {
+        executable.destroy();
+      }
+    }
+  }
+
   /** Frees what training holds on the device; the CLIP stays loaded. */
   async destroy(): Promise<void> {
     for (const executable of this.#executables.values()) (await executable.catch(() => undefined))?.destroy();
@@ -345,6 +374,14 @@ export class Trainer {
     Object.assign(this.#updates, JSON.parse(resume.metadata.get('updates')!));
     const { value, calm } = JSON.parse(resume.metadata.get('scale')!) as { value: number; calm: number };
     [this.#scale, this.#calm] = [value, calm];
+  }
+
+  /** Versions of normal images. */
+  #normalItems(): number[] {
+    const versions = this.#versions.length;
+    return this.samples.flatMap(({ abnormal }, i) =>
+      abnormal ? [] : Array.from({ length: versions }, (_, v) => i * versions + v),
+    );
   }
 
   /** Parameters that some step may train. */
@@ -462,7 +499,7 @@ export class Trainer {
   ): Promise<Record<string, RunInput>> {
     const { batch, imageSize, augment } = this.graph;
     // A part that is not full is filled with its first image, which then counts for nothing.
-    const padded = [...part, ...Array.from({ length: batch - part.length }, () => part[0]!)];
+    const padded = padTo(batch, part);
     const features = await this.cache.slices(padded, (items, slices) => this.#compute(items, slices));
     const weighted = (weight: (item: number) => number) =>
       Float32Array.from(padded, (item, i) => (i < part.length ? weight(item) : 0));
@@ -486,7 +523,7 @@ export class Trainer {
   /** Runs the frozen blocks before the first adapter. */
   async #compute(items: readonly number[], slices: readonly DeviceSlice[]): Promise<void> {
     const { batch, imageSize, augment } = this.graph;
-    const padded = [...items, ...Array.from({ length: batch - items.length }, () => items[0]!)];
+    const padded = padTo(batch, items);
     const size = 3 * imageSize * imageSize;
     const images = new Float32Array(batch * size);
     for (const [i, item] of items.entries()) {
@@ -590,6 +627,11 @@ export class Trainer {
     }
     return executable;
   }
+}
+
+/** `items`, filled up with the first of them. */
+function padTo(length: number, items: readonly number[]): number[] {
+  return Array.from({ length }, (_, i) => items[i] ?? items[0]!);
 }
 
 interface Losses {

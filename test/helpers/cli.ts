@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
-const ENTRY = join(import.meta.dirname, '../../dist/cli.js');
+export const CLI_ENTRY = join(import.meta.dirname, '../../dist/cli.js');
 
 export interface CliResult {
   readonly code: number | null;
@@ -12,7 +12,7 @@ export interface CliResult {
 
 export function runCli(args: readonly string[], cwd?: string): Promise<CliResult> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [ENTRY, ...args], {
+    const child = spawn(process.execPath, [CLI_ENTRY, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(cwd && { cwd }),
     });

@@ -48,6 +48,7 @@ async function trainZero(root: string, flags: TrainZeroFlags): Promise<void> {
       out: flags.out,
       resume: flags.resume === true,
       ...(flags.log !== undefined && { log: flags.log }),
+      bank: false,
       saveSeconds: flags.saveEvery,
       quiet,
     });

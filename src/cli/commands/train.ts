@@ -15,6 +15,7 @@ interface TrainFlags extends TrainingFlags {
   shotList?: string;
   draw: number;
   augment: boolean;
+  bank?: boolean;
 }
 
 export function registerTrain(program: Command): void {
@@ -25,7 +26,8 @@ export function registerTrain(program: Command): void {
     .option('--shots <k>', 'normal and as many abnormal images to train on, or all', shots, 'all')
     .option('--shot-list <file>', 'published list of the images to use ("n-0: file ..." and "a-0: file ...")')
     .option('--draw <n>', 'which draw of the list', Number, 0)
-    .option('--no-augment', 'images as they are, not in eleven versions');
+    .option('--no-augment', 'images as they are, not in eleven versions')
+    .option('--bank', 'also write the memory bank: features of the normal images, large (it can be rebuilt)');
   addTrainingOptions(command).action(train);
 }
 
@@ -50,6 +52,7 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
       out: flags.out,
       resume: flags.resume === true,
       ...(flags.log !== undefined && { log: flags.log }),
+      bank: flags.bank === true,
       saveSeconds: flags.saveEvery,
       quiet,
     });
