@@ -157,7 +157,9 @@ export async function prepare(
   try {
     timer = await GraphTimer.create(session, add, options);
     const results = await timer.run();
-    const outputs = call.outputs.map((_, i) => results[`y${i}.0`]!);
+    const outputs = op.writes
+      ? await Promise.all(op.writes.map((i) => store.read(`x${i}`)))
+      : call.outputs.map((_, i) => results[`y${i}.0`]!);
     const verdict = await checker.check(suite, one, variant, outputs);
     if ('wrong' in verdict) {
       destroy();
