@@ -29,7 +29,7 @@ export const accumulateOp: Op<null> = {
     {
       name: 'plain',
       lower({ inputs }, caps) {
-        const count = sizeOf(inputs[0]!);
+        const count = Math.ceil(sizeOf(inputs[0]!) / 4);
         return {
           variant: 'plain',
           dispatches: [

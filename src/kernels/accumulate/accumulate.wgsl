@@ -1,10 +1,10 @@
-// acc = keep acc + factor gradient, one invocation an element.
+// acc = keep acc + factor gradient, one invocation four elements.
 // Grid: ceil(COUNT / 64) workgroups, folded into x and y.
-// acc, gradient [COUNT]; hyper [2] = (keep, factor); all f32.
-const COUNT: u32 = 786432u;
+// acc, gradient [4 COUNT]; hyper [2] = (keep, factor); all f32.
+const COUNT: u32 = 196608u; // groups of four; the last may be padded
 
-@group(0) @binding(0) var<storage, read_write> acc: array<f32>;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(0) var<storage, read_write> acc: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
 
 @compute @workgroup_size(64)

@@ -41,7 +41,7 @@ export const adamOp: Op<AdamAttrs> = {
     {
       name: 'plain',
       lower({ inputs, attrs }, caps) {
-        const count = sizeOf(inputs[0]!);
+        const count = Math.ceil(sizeOf(inputs[0]!) / 4);
         return {
           variant: 'plain',
           dispatches: [

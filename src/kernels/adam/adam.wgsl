@@ -1,13 +1,13 @@
-// One step of Adam, or of AdamW (DECOUPLED), one invocation an element.
+// One step of Adam, or of AdamW (DECOUPLED), one invocation four elements.
 // Grid: ceil(COUNT / 64) workgroups, folded into x and y.
-// w, m, v, gradient [COUNT]; control [0] factor, [1] total norm or negative; hyper [8] = (lr, beta1, beta2, eps, decay,
+// w, m, v, gradient [4 COUNT]; control [0] factor, [1] total norm or negative; hyper [8] = (lr, beta1, beta2, eps, decay,
 // 1/(1-beta1^t), 1/(1-beta2^t), active); all f32.
-const COUNT: u32 = 786432u;
+const COUNT: u32 = 196608u; // groups of four; the last may be padded
 
-@group(0) @binding(0) var<storage, read_write> w: array<f32>;
-@group(0) @binding(1) var<storage, read_write> m: array<f32>;
-@group(0) @binding(2) var<storage, read_write> v: array<f32>;
-@group(0) @binding(3) var<storage, read> gradient: array<f32>;
+@group(0) @binding(0) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> control: array<f32>;
 @group(0) @binding(5) var<storage, read> hyper: array<f32>;
 

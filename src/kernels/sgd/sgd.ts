@@ -36,7 +36,7 @@ export const sgdOp: Op<null> = {
     {
       name: 'plain',
       lower({ inputs }, caps) {
-        const count = sizeOf(inputs[0]!);
+        const count = Math.ceil(sizeOf(inputs[0]!) / 4);
         return {
           variant: 'plain',
           dispatches: [

@@ -1,12 +1,12 @@
-// One step of SGD with momentum, one invocation an element.
+// One step of SGD with momentum, one invocation four elements.
 // Grid: ceil(COUNT / 64) workgroups, folded into x and y.
-// w, b, gradient [COUNT]; control [0] factor, [1] total norm or negative; hyper [8] = (lr, momentum, nesterov, 0, decay,
+// w, b, gradient [4 COUNT]; control [0] factor, [1] total norm or negative; hyper [8] = (lr, momentum, nesterov, 0, decay,
 // first, 0, active); all f32.
-const COUNT: u32 = 786432u;
+const COUNT: u32 = 196608u; // groups of four; the last may be padded
 
-@group(0) @binding(0) var<storage, read_write> w: array<f32>;
-@group(0) @binding(1) var<storage, read_write> b: array<f32>;
-@group(0) @binding(2) var<storage, read> gradient: array<f32>;
+@group(0) @binding(0) var<storage, read_write> w: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> control: array<f32>;
 @group(0) @binding(4) var<storage, read> hyper: array<f32>;
 
