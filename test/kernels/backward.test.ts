@@ -51,8 +51,11 @@ test('assemble_prompts derives each context, and refuses token and position embe
     const contexts = [g.input('a', 'f32', [2, 2, 8]), g.input('b', 'f32', [1, 2, 8])];
     return { g, tokens, position, contexts, y: assemblePrompts(g, tokens, contexts, position, 'f32') };
   };
-  const { g, y, contexts } = make();
-  expect(addedFor(g, y, [contexts[1]!])).toEqual(['assemble_prompts_backward of 1']);
+  for (const [i, first] of [0, 2].entries()) {
+    const { g, y, contexts } = make();
+    expect(addedFor(g, y, [contexts[i]!])).toEqual(['assemble_prompts_backward of 1']);
+    expect(g.nodes.at(-1)!.attrs).toEqual({ first, count: contexts[i]!.shape[0], vectors: 2 });
+  }
   for (const name of ['tokens', 'position'] as const) {
     const refused = make();
     expect(() => addedFor(refused.g, refused.y, [refused[name]])).toThrow(/have no backward/);

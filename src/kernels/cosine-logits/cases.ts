@@ -41,7 +41,8 @@ export const cosineLogitsSuite: OpSuite<CosineLogitsAttrs> = {
     cosineCase('f32', [3, 50, 65], 2),
     cosineCase('f32', [2, 5, 33], 16, { skip: 0, scale: 1 }),
     cosineCase('f32', [2, 7, 96], 17, { skip: 2 }),
-    cosineCase('f32', [1, 2, 1], 1),
+    // One column: a token's cosine is 1 or -1 whatever its length, so its derivative is rounding.
+    { ...cosineCase('f32', [1, 2, 1], 1), differentiable: [1] },
     cosineCase('f16', [2, 50, 96], 2),
     cosineCase('f16', [3, 3, 7], 3),
   ],
