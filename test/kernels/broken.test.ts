@@ -31,6 +31,7 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['gemm', 'tiled', 'slice < K', 'slice < K - SLICE'],
   ['gemm', 'registers', 'a[i] * b[q]', 'a[q] * b[q]'],
   ['gemm', 'registers', 'k * 4u + i', 'k * 4u'],
+  ['gemm', 'registers', 'a[3] * b[3u * QN + q]', 'a[3] * b[2u * QN + q]'],
   ['gemm', 'registers', 'min(row / 4u + p, M / 4u - 1u)', 'row / 4u'],
   ['gemm', 'tiled', 'slice + term < K', 'slice + term < K - 1u'],
   ['gemm', 'tiled', 'term * STRIDE + quad * 4u + i] = b', 'term * STRIDE + quad * 4u + i] = a'],
