@@ -1,4 +1,5 @@
 /** A training run on disk: one writer, saved states in two generations, a log, and a model at the end. */
+import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileBytes } from '../io/node/file-bytes';
 import { type Opened, openNewest, saveGeneration, sweep } from '../io/node/generations';
@@ -9,7 +10,7 @@ import { openWeights } from '../io/open-weights';
 import { memoryBankChunks, modelChunks, readTrainingState, trainingStateChunks } from '../io/training-state';
 import { createTrainer, type TrainingImage, type TrainOptions } from '../library/node';
 import type { Clip } from '../model/clip';
-import { AbortedError } from '../runtime/errors';
+import { AbortedError, OptionError } from '../runtime/errors';
 import type { TrainingState } from '../training/state';
 import type { StepRecord, Trainer } from '../training/trainer';
 import { progressBar } from './progress';
@@ -45,7 +46,8 @@ const GRACE_MS = 8000;
 export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
   const { clip, out, quiet } = run;
   const state = statePath(out);
-  await ensureWritableFolder(dirname(resolve(out)));
+  // Where results go is proved before the long part begins.
+  for (const path of [out, run.log]) if (path !== undefined) await ensureWritableFile(path);
   const lock = await acquireLock(out);
   const interrupt = new AbortController();
   let saved = 0;
@@ -128,6 +130,13 @@ async function saveBank(trainer: Trainer, path: string, quiet: boolean): Promise
   };
   await writeFileAtomic(path, memoryBankChunks(tensors, counted(), metadata));
   bar.finish();
+}
+
+async function ensureWritableFile(path: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there && !there.isFile())
+    throw new OptionError(`${path}: this is no file.`, 'Give the name of a file.');
+  await ensureWritableFolder(dirname(resolve(path)));
 }
 
 function resumeHint(saved: number): string {

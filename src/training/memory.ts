@@ -1,7 +1,7 @@
 /** How many blocks a step recomputes, so that it fits a memory budget; and what it says of that. */
 import type { Capabilities } from '../runtime/capabilities';
 import { OptionError } from '../runtime/errors';
-import type { Graph } from '../runtime/graph';
+import type { Graph, Tensor } from '../runtime/graph';
 import { type Plan, plan } from '../runtime/plan';
 import { byteSize } from '../runtime/tensor-type';
 
@@ -26,13 +26,13 @@ export interface MemoryChoice {
 }
 
 export interface MemoryQuestion {
-  /** The step with so many blocks recomputed. */
-  readonly build: (recompute: number) => Graph;
+  /** The graphs whose executables live side by side, the step first, with so many of its blocks recomputed. */
+  readonly build: (recompute: number) => readonly Graph[];
   readonly blocks: number;
   readonly caps: Capabilities;
   /** Bytes; 0: `DEFAULT_BUDGET`, or what the least plan needs if that is more. */
   readonly budget: number;
-  /** Bytes that are needed beside the step's own weights, inputs and arenas. */
+  /** Bytes that are needed beside the graphs' own weights, inputs and arenas. */
   readonly beside: number;
 }
 
@@ -44,16 +44,15 @@ export function chooseRecomputation(question: MemoryQuestion): MemoryChoice {
   const { build, blocks, caps, beside } = question;
   const budget = question.budget || DEFAULT_BUDGET;
   const candidate = (recompute: number): MemoryChoice => {
-    const planned = plan(build(recompute), caps);
-    const sum = (tensors: Iterable<{ type: Parameters<typeof byteSize>[0] }>) =>
-      [...tensors].reduce((total, { type }) => total + byteSize(type), 0);
+    const plans = build(recompute).map((graph) => plan(graph, caps));
+    const weights = new Map(plans.flatMap(({ graph }) => [...graph.weights]));
     const bytes = {
-      weights: sum(planned.graph.weights.values()) + beside,
-      activations: planned.arenas.reduce((a, b) => a + b, 0),
-      inputs: sum(planned.graph.inputs.values()),
+      weights: bytesOf(weights.values()) + beside,
+      activations: plans.flatMap(({ arenas }) => arenas).reduce((a, b) => a + b, 0),
+      inputs: plans.reduce((sum, { graph }) => sum + bytesOf(graph.inputs.values()), 0),
     };
     const spare = budget - bytes.weights - bytes.activations - bytes.inputs;
-    return { plan: planned, recompute, blocks, bytes, spare };
+    return { plan: plans[0]!, recompute, blocks, bytes, spare };
   };
   const least = candidate(0);
   if (least.spare >= 0) return least;
@@ -75,6 +74,10 @@ export function chooseRecomputation(question: MemoryQuestion): MemoryChoice {
     else low = middle;
   }
   return best;
+}
+
+function bytesOf(tensors: Iterable<Pick<Tensor, 'type'>>): number {
+  return [...tensors].reduce((total, { type }) => total + byteSize(type), 0);
 }
 
 /** What a step takes and does, for people. */

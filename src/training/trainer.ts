@@ -11,7 +11,6 @@ import { elementCount, type TensorSource } from '../model/tensor-source';
 import { BufferStore } from '../runtime/buffer-store';
 import { AbortedError, BadFileError, OptionError, ValueError } from '../runtime/errors';
 import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
-import { plan } from '../runtime/plan';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
 import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
@@ -177,13 +176,18 @@ export class Trainer {
     const slots = SLOTS[options.optimiser];
     const trained = trainedParameters(parameters, true);
     const trainedBytes = trained.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
-    const prefix = plan(prefixGraph({ ...graph, masks }), gpu.caps);
+    // Some batches may hold no mask at all: those steps are another graph.
+    const variants = masks && samples.some((s) => !s.hasMask) ? [true, false] : [masks];
+    const prefix = prefixGraph({ ...graph, masks });
     const memory = chooseRecomputation({
-      build: (recompute) => stepGraph({ ...graph, masks, recompute }),
+      build: (recompute) => [
+        ...variants.map((some) => stepGraph({ ...graph, masks: some, recompute })),
+        prefix,
+      ],
       blocks: recomputableBlocks({ ...graph, masks }),
       caps: gpu.caps,
       budget: options.memory,
-      beside: slots.length * trainedBytes + prefix.arenas.reduce((a, b) => a + b, 0),
+      beside: slots.length * trainedBytes,
     });
     const identities = {
       weights: await weightsIdentity(clip.source),

@@ -178,7 +178,12 @@ describe('bad days', () => {
     ['no weights', ['train', data], 2, /No --weights were given/],
     ['a rate that is none', run('rate', '--lr-adapters', 'fast'), 2, /number of at least 0/],
     ['an image size that leaves no patch', run('size', '--image-size', '5'), 2, /no patch/],
-    ['an output that is a folder', ['train', data, ...TINY, '--steps', '1', '--out', data], 1, /tiny/],
+    [
+      'an output that is a folder',
+      ['train', data, ...TINY, '--steps', '1', '--out', data],
+      2,
+      /tiny: this is no file/,
+    ],
   ])('%s: a clear error', async (_name, args, code, message) => {
     const result = await runCli(args);
     expect(result.stderr).toMatch(message);
