@@ -25,8 +25,11 @@ function warpCase(
       if (index === 1)
         return Array.from({ length: batch }, (_, b) => transforms[b % transforms.length]!).flat();
       return Float64Array.from({ length }, (_, i) => {
-        const value = uniformAt(i);
-        return threshold ? Number(value > 0) : value;
+        if (!threshold) return uniformAt(i);
+        if (side < 100) return Number(uniformAt(i) > 0);
+        // A disc: of a million samples of noise, some would lie so near to the threshold that f32 decides them otherwise.
+        const [row, column] = [Math.floor(i / side) % side, i % side];
+        return Number(Math.hypot(row - 0.4 * side, column - 0.7 * side) < side / 4);
       });
     },
     bench,
