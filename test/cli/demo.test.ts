@@ -1,4 +1,4 @@
-/** What `demo` prints and exits with; the detection itself is not run here. */
+/** What `demo` prints and exits with; training and detection themselves are not run here. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { detectFiles } from '../../src/cli/commands/detect';
 import { MlaLpError } from '../../src/runtime/errors';
 
 vi.mock('../../src/cli/commands/detect', () => ({ detectFiles: vi.fn() }));
+vi.mock('../../src/cli/session', () => ({ openSession: async () => ({ close: async () => {} }) }));
 
 const folder = mkdtempSync(join(tmpdir(), 'mla-lp-demo-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,7 +20,7 @@ afterEach(() => {
 
 /** @param failing how many of the first images cannot be read. @returns what is printed. */
 async function demo(args: readonly string[], failing = 0): Promise<string> {
-  vi.mocked(detectFiles).mockImplementation(async (files, _flags, onDetection) => {
+  vi.mocked(detectFiles).mockImplementation(async (files, _flags, { onDetection } = {}) => {
     for (const [i, file] of files.slice(failing).entries())
       onDetection?.(file, { score: i, levels: [i], map: new Float32Array(64 * 64), size: 64 });
     return { failed: failing, report: 'report.html' };
@@ -27,7 +28,7 @@ async function demo(args: readonly string[], failing = 0): Promise<string> {
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   const program = new Command();
   registerDemo(program);
-  await program.parseAsync(['demo', '--quiet', ...args], { from: 'user' });
+  await program.parseAsync(['demo', '--quiet', '--steps', '0', ...args], { from: 'user' });
   return log.mock.calls.flat().join('\n');
 }
 
@@ -39,7 +40,7 @@ test('one phantom gives no AUROC', async () => {
 });
 
 test('images that failed are an exit code of 1', async () => {
-  expect(await demo(['--count', '4', '--out', join(folder, 'failed')], 1)).toMatch(/Image AUROC \d/);
+  expect(await demo(['--count', '4', '--out', join(folder, 'failed')], 1)).toMatch(/Plain CLIP: image AUROC \d/);
   expect(process.exitCode).toBe(1);
 });
 

@@ -101,14 +101,21 @@ export function registerDetect(program: Command): void {
     });
 }
 
+export interface DetectHooks {
+  /** Called for each image that could be read, in order. */
+  readonly onDetection?: (file: string, detection: Detection) => void;
+  /** An open session with the flags' weights, which stays open; without it one is opened for the run. */
+  readonly session?: Session;
+}
+
 /**
- * Runs detection over files as the flags say. @param onDetection called for each image that could be read, in order.
+ * Runs detection over files as the flags say.
  * @returns how many failed, and the report's path if one was written.
  */
 export async function detectFiles(
   files: readonly string[],
   flags: DetectFlags,
-  onDetection?: (file: string, detection: Detection) => void,
+  { onDetection, session: given }: DetectHooks = {},
 ): Promise<{ failed: number; report?: string }> {
   const quiet = flags.quiet === true;
   const { weights } = flags;
@@ -149,8 +156,8 @@ export async function detectFiles(
   let session: Session | undefined;
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
-    const opened = await openSession({ ...flags, weights, quiet });
-    session = opened;
+    const opened = given ?? (await openSession({ ...flags, weights, quiet }));
+    if (!given) session = opened;
     const { weights: _weights, prompts: _prompts, ...rest } = flags;
     const model = await MlaLp.load(opened.clip, {
       ...rest,
