@@ -1,29 +1,19 @@
 /** Detection in a page: weights and images from file inputs, scores and heatmaps on canvases. No framework, no network. */
-import { loadClip, MlaLp, openDevice, parsePrompts } from '../../dist/browser.js';
+import { MlaLp } from '../../dist/browser.js';
+import { beforeClipCloses, element, fixedPrompts, onSubmit, openClip, say } from './session.js';
+import { trainedModel } from './train.js';
 
-const element = (id) => document.getElementById(id);
-const status = element('status');
 const results = element('results');
 
-let gpu;
-let clip;
 let model;
-let modelKey;
+let madeFrom;
 
-element('settings').addEventListener('submit', async (event) => {
-  event.preventDefault();
-  const button = event.submitter;
-  button.disabled = true;
-  results.replaceChildren();
-  try {
-    await detect([...element('images').files]);
-  } catch (error) {
-    // Every error of the library says what happened and what to do.
-    status.textContent = error.message;
-  } finally {
-    button.disabled = false;
-  }
+beforeClipCloses(async () => {
+  await model?.destroy();
+  model = undefined;
 });
+
+onSubmit(element('detection'), () => detect([...element('images').files]));
 
 element('opacity').addEventListener('input', ({ target }) => {
   for (const heatmap of results.querySelectorAll('.heatmap')) heatmap.style.opacity = target.value;
@@ -31,49 +21,26 @@ element('opacity').addEventListener('input', ({ target }) => {
 
 async function detect(files) {
   const started = performance.now();
-  await prepare(element('weights').files[0], element('checkpoint').files[0], element('size').valueAsNumber);
+  results.replaceChildren();
+  const { gpu, clip } = await openClip();
+  await prepare(clip, element('checkpoint').files[0] ?? trainedModel(), element('size').valueAsNumber);
   let done = 0;
   for await (const outcome of model.detectEach(files)) {
     const { name } = files[outcome.index];
     results.append('error' in outcome ? captioned('', outcome.error.message) : figure(name, outcome));
-    status.textContent = `${++done} of ${files.length}, on ${gpu.name}`;
+    say(`${++done} of ${files.length}, on ${gpu.name}`);
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  status.textContent = `${done} images in ${seconds} s on ${gpu.name}, method ${model.method}`;
+  say(`${done} images in ${seconds} s on ${gpu.name}, method ${model.method}`);
 }
 
-/** Opens the device once, and the model once per choice of files. */
-async function prepare(weights, checkpoint, imageSize) {
-  const key = [weights, checkpoint]
-    .map((file) => `${file?.name} ${file?.lastModified}`)
-    .concat(imageSize)
-    .join();
-  if (model && !gpu.isLost && key === modelKey) return;
+/** Makes the model once per CLIP, checkpoint and size. */
+async function prepare(clip, checkpoint, imageSize) {
+  if (model && madeFrom.checkpoint === checkpoint && madeFrom.imageSize === imageSize) return;
   await model?.destroy();
-  await clip?.close();
-  model = clip = undefined;
-  if (!gpu || gpu.isLost) {
-    status.textContent = 'Opening a device';
-    gpu = await openDevice();
-  }
-  clip = await loadClip(
-    gpu,
-    weights ?? new URL('../../weights/phantom-clip.safetensors', import.meta.url).href,
-    {
-      onProgress({ loadedBytes, totalBytes }) {
-        status.textContent = `Weights: ${Math.round((100 * loadedBytes) / totalBytes)} %`;
-      },
-    },
-  );
-  // phantom-clip knows the words of its own captions only; other weights take MVFA's sentences.
-  const prompts = weights ? undefined : await phantomPrompts();
-  model = await MlaLp.load(clip, { imageSize, checkpoint, prompts });
-  modelKey = key;
-}
-
-async function phantomPrompts() {
-  const url = new URL('../../weights/phantom-clip.prompts.json', import.meta.url);
-  return parsePrompts(await (await fetch(url)).text(), 'phantom-clip.prompts.json');
+  model = undefined;
+  model = await MlaLp.load(clip, { imageSize, checkpoint, prompts: await fixedPrompts() });
+  madeFrom = { checkpoint, imageSize };
 }
 
 function figure(name, { image, detection }) {

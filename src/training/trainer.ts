@@ -609,7 +609,8 @@ export class Trainer {
     const done = this.#updates[group];
     if (optimiser === 'sgd')
       return Float32Array.of(rate, momentum, 0, 0, weightDecay, Number(done === 0), 0, 1);
-    const corrections = betas.map((beta) => 1 / (1 - beta ** (done + 1))) as [number, number];
+    // Of the decay that the kernel sees: 1 - beta is small, so that rounding beta to f32 shows.
+    const corrections = betas.map((beta) => 1 / (1 - Math.fround(beta) ** (done + 1))) as [number, number];
     return Float32Array.of(rate, ...betas, epsilon, weightDecay, ...corrections, 1);
   }
 

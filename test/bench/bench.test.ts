@@ -175,7 +175,7 @@ test.each([
 });
 
 test('an op or case that is not there is an error that lists what is', () => {
-  expect(() => chooseCases({ op: 'gem' })).toThrow(/no op gem.*layer_norm, gemm/);
+  expect(() => chooseCases({ op: 'gem' })).toThrow(/no op gem.*layer_norm, .*gemm/);
   expect(() => chooseCases({ op: 'gemm', case: '1x1' })).toThrow(/290x1024x1024/);
   expect(chooseCases({ op: 'gemm' })[0]!.cases.every((one) => one.bench)).toBe(true);
 });
