@@ -40,7 +40,9 @@ test('one phantom gives no AUROC', async () => {
 });
 
 test('images that failed are an exit code of 1', async () => {
-  expect(await demo(['--count', '4', '--out', join(folder, 'failed')], 1)).toMatch(/Plain CLIP: image AUROC \d/);
+  expect(await demo(['--count', '4', '--out', join(folder, 'failed')], 1)).toMatch(
+    /Plain CLIP: image AUROC \d/,
+  );
   expect(process.exitCode).toBe(1);
 });
 
