@@ -58,12 +58,12 @@ test('trains, stops, saves and detects under its policy', { timeout: 240_000 }, 
   await abnormal.setInputFiles([chosen('image1.png'), chosen('image3.png', wicked)]);
   await page.getByLabel(/Masks/).setInputFiles([chosen('mask1.png', 'image9.png')]);
   await page.getByLabel(/eleven versions/).uncheck();
-  await page.getByRole('button', { name: 'Train' }).click();
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
   await says(/image9\.png is the mask of no abnormal image/);
 
   await page.getByLabel(/Masks/).setInputFiles([chosen('mask1.png', 'image1_mask.png')]);
   await page.getByLabel('Epochs').fill('3');
-  await page.getByRole('button', { name: 'Train' }).click();
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
   await says(/Trained: 3 of 3 steps/);
   expect(await page.locator('#step').textContent()).toMatch(/Step 3 of 3, epoch 3: loss [\d.]+/);
   expect(await page.getByRole('img', { name: /Loss over 3 steps/ }).count()).toBe(1);
@@ -85,7 +85,7 @@ test('trains, stops, saves and detects under its policy', { timeout: 240_000 }, 
   await page
     .getByLabel('Images', { exact: true })
     .setInputFiles([chosen('image0.png'), chosen('image3.png', wicked)]);
-  await page.getByRole('button', { name: 'Detect' }).click();
+  await page.getByRole('button', { name: 'Detect', exact: true }).click();
   await says(/2 images in .* method mla-lp/);
   const captions = await page.locator('figcaption').allTextContents();
   expect(captions).toHaveLength(2);
@@ -93,12 +93,12 @@ test('trains, stops, saves and detects under its policy', { timeout: 240_000 }, 
   expect(captions.every((text) => /score \d\.\d{3} of 4/.test(text))).toBe(true);
 
   await page.getByLabel('Epochs').fill('900');
-  await page.getByRole('button', { name: 'Train' }).click();
+  await page.getByRole('button', { name: 'Train', exact: true }).click();
   await page
     .locator('#step')
     .filter({ hasText: /of 900/ })
     .waitFor({ timeout: 100_000 });
-  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
   await says(/Stopped after \d+ of 900 steps/);
   await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe('train');
   const overflow = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
