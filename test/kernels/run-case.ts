@@ -27,9 +27,15 @@ export function usesF16(call: OpCall<unknown>): boolean {
 /** Software adapters take about a millisecond for each workgroup that has barriers: more than these wait for a GPU. */
 const WORKGROUPS_ON_SOFTWARE = 1000;
 
+/** lavapipe's LLVM makes coroutines of kernels with barriers: 40 s and more for these (Mesa 25, November 2026). */
+const compilesSlowly = ({ kernel }: Lowering['dispatches'][number]) =>
+  kernel.name.startsWith('attention_backward_tiled');
+
 /** Why a variant is not tried on this device though it could run; undefined when it is. */
 export function skipReason(gpu: Gpu, call: OpCall<unknown>, lowering: Lowering): string | undefined {
   if (usesF16(call) && !gpu.caps.f16) return `${gpu.name} has no shader-f16`;
+  if (gpu.caps.software && gpu.caps.subgroupMaxSize >= 8 && lowering.dispatches.some(compilesSlowly))
+    return `${gpu.name} takes a minute to compile it; SwiftShader checks it`;
   const workgroups = lowering.dispatches
     .filter(({ kernel }) => kernel.wgsl.includes('workgroupBarrier'))
     .reduce((sum, { workgroups: [x, y, z] }) => sum + x * y * z, 0);
