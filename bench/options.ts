@@ -5,7 +5,7 @@ import { SYNTHETIC_MODELS } from '../src/model/synthetic';
 import type { Precision } from '../src/runtime/device';
 import type { CheckMode } from './kernels/check';
 
-export type BenchCommand = 'all' | 'ceiling' | 'kernels' | 'block' | 'image';
+export type BenchCommand = 'all' | 'ceiling' | 'kernels' | 'block' | 'image' | 'train';
 
 export interface BenchOptions {
   readonly command: BenchCommand;
@@ -21,7 +21,7 @@ export interface BenchOptions {
   readonly check: CheckMode;
   /** block, image: storage types; all that the device has without it. */
   readonly precision?: Precision;
-  /** image: stand-in weights; by adapter without it. */
+  /** image, train: stand-in weights; by adapter without it. */
   readonly model?: string;
   readonly imageSize: number;
   readonly batch: number;
@@ -71,7 +71,9 @@ export function parseArguments(args: readonly string[]): BenchOptions {
     SYNTHETIC_MODELS,
   );
 
-  add('all', 'ceilings, kernels, a block, an image', true).addOption(precision).addOption(model);
+  add('all', 'ceilings, kernels, a block, an image, a training step', true)
+    .addOption(precision)
+    .addOption(model);
   add('ceiling', 'multiply-add rate, copy rate, dispatch cost, compile time');
   add('kernels', 'kernels on the shapes of real models')
     .option('--op <name>', 'one op, gemm for instance')
@@ -84,6 +86,11 @@ export function parseArguments(args: readonly string[]): BenchOptions {
     .addOption(model)
     .option('--image-size <px>', 'side of the image (240)', positiveInteger)
     .option('--batch <n>', 'images at once (1)', positiveInteger);
+  add('train', 'one training step: forward, backward, optimiser')
+    .addOption(precision)
+    .addOption(model)
+    .option('--image-size <px>', 'side of the images (240)', positiveInteger)
+    .option('--batch <n>', 'images a step (1)', positiveInteger);
   program.parse([...args], { from: 'user' });
   return parsed!;
 }

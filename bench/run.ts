@@ -4,6 +4,7 @@ import { measureCeilings } from './ceiling/ceiling';
 import { benchKernels, chooseCases } from './kernels/kernels';
 import { benchBlock } from './model/block';
 import { benchImage } from './model/image';
+import { benchTrain } from './model/train';
 import type { BenchOptions } from './options';
 import { type BenchRecord, commit, describeDevice, versions } from './record';
 import { Session } from './session';
@@ -33,6 +34,10 @@ export async function runBench(gpu: Gpu, options: BenchOptions): Promise<BenchRe
   if (wants('image')) {
     const model = options.model ?? (software ? 'vitb32' : 'vitl14');
     for (const precision of precisions) await benchImage(session, { ...options, model, precision }, ceilings);
+  }
+  if (wants('train')) {
+    const model = options.model ?? (software ? 'tiny' : 'vitl14');
+    for (const precision of precisions) await benchTrain(session, { ...options, model, precision }, ceilings);
   }
   const hash = await commit();
   return {

@@ -31,6 +31,8 @@ export interface StepGraphOptions extends AdapterOptions {
   readonly parameters: readonly Parameter[];
   /** How many blocks compute their inner tensors again for backward instead of keeping them. */
   readonly recompute: number;
+  /** Losses alone, without gradients: what a benchmark subtracts. */
+  readonly forwardOnly?: boolean;
 }
 
 /** Parameters that a step with or without masks trains. */
@@ -108,6 +110,7 @@ export function stepGraph(options: StepGraphOptions): Graph {
     g.output(`seg.${stage}`, loss);
     seeds.push({ tensor: map, gradient });
   });
+  if (options.forwardOnly) return g;
   const trained = trainedParameters(options.parameters, masks);
   const found = gradients(g, {
     seeds,
