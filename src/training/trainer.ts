@@ -666,14 +666,17 @@ function checkResumable(
     refuse(`it used ${metadata.get('precision')}`, 'Give the same --precision.');
   const saved = JSON.parse(metadata.get('config') ?? '{}') as Record<string, unknown>;
   const now = JSON.parse(numericConfig(options)) as Record<string, unknown>;
-  for (const name of NUMERIC) {
+  for (const name of [...NUMERIC, 'total']) {
     const [before, after] = [saved[name], now[name]].map((value) => JSON.stringify(value));
     if (before !== after) refuse(`${name} was ${before} and is now ${after}`, 'Give the same options.');
   }
 }
 
 function numericConfig(options: TrainingOptions): string {
-  return JSON.stringify(Object.fromEntries(NUMERIC.map((name) => [name, options[name]])));
+  const numbers = Object.fromEntries(NUMERIC.map((name) => [name, options[name]]));
+  // A falling rate depends on where the run ends; a constant one may be trained on for longer.
+  const { schedule, epochs, steps } = options;
+  return JSON.stringify({ ...numbers, ...(schedule !== 'constant' && { total: { epochs, steps } }) });
 }
 
 /** The initial value that a checkpoint brings, if one was given. @throws BadFileError when it lacks it. */

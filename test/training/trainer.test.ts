@@ -181,6 +181,9 @@ describe('refusals', () => {
       train(1, { resume: state, ...settings }, data);
     await expect(resume({ seed: 6 })).rejects.toThrow(/seed was 5 and is now 6/);
     await expect(resume({ batch: 2 })).rejects.toThrow(/batch was 3 and is now 2/);
+    const cosine = await train(1, { schedule: 'cosine' });
+    const longer = { resume: cosine.state, schedule: 'cosine', steps: 9 } as const;
+    await expect(resume(longer)).rejects.toThrow(/total was .*6.* and is now .*9/);
     await expect(resume({}, [...samples.slice(1), samples[0]!])).rejects.toThrow(/other images/);
     const other = { ...state, metadata: new Map(state.metadata).set('weights', 'x') };
     await expect(resume({ resume: other })).rejects.toThrow(/other CLIP weights/);
