@@ -18,6 +18,15 @@ export interface Dataset {
   readonly hasMasks: boolean;
   /** Whole sentences about what was left out or is missing; nothing that stops the work. */
   readonly warnings: readonly string[];
+  /** Masks that lie there and are not read. Empty once shots were chosen. */
+  readonly unused: UnusedMasks;
+}
+
+export interface UnusedMasks {
+  /** Those that belong to no image. */
+  readonly stray: readonly string[];
+  /** Those of normal images. */
+  readonly ofNormal: readonly string[];
 }
 
 /** What messages draw when a data set cannot be made out. */
@@ -58,14 +67,17 @@ function counted(paths: readonly string[], one: string, many: string): string {
 
 /**
  * Puts a data set together: sorts it and says what it lacks.
- * @param place what messages call it, a path. @param warnings those there are already.
+ * @param place what messages call it, a path. @param warnings those there are already. @param unused masks to warn of.
  * @throws OptionError when one of the classes is empty; the remedy draws the layouts.
  */
 export function makeDataset(
   name: string,
   place: string,
   images: readonly LabelledImage[],
-  warnings: readonly string[] = [],
+  {
+    warnings = [],
+    unused = NONE_UNUSED,
+  }: { readonly warnings?: readonly string[]; readonly unused?: UnusedMasks } = {},
 ): Dataset {
   const normal = sorted(images, false);
   const abnormal = sorted(images, true);
@@ -76,9 +88,11 @@ export function makeDataset(
     );
   }
   const hasMasks = abnormal.some((image) => image.mask !== undefined);
-  const missing = missingMasks(abnormal);
-  return { name, images: [...normal, ...abnormal], hasMasks, warnings: [...warnings, ...missing] };
+  const all = [...warnings, ...unusedMasks(unused), ...missingMasks(abnormal)];
+  return { name, images: [...normal, ...abnormal], hasMasks, warnings: all, unused };
 }
+
+const NONE_UNUSED: UnusedMasks = { stray: [], ofNormal: [] };
 
 /** Abnormal images without a mask, in a data set that has masks. */
 function missingMasks(images: readonly LabelledImage[]): string[] {
@@ -90,17 +104,20 @@ function missingMasks(images: readonly LabelledImage[]): string[] {
 }
 
 /** Says which masks are not read. */
-export function unusedMasks(kind: 'stray' | 'normal', paths: readonly string[]): string[] {
-  if (paths.length === 0) return [];
-  return kind === 'stray'
-    ? [counted(paths, 'mask has no image', 'masks have no image')]
-    : [counted(paths, 'mask is a normal image’s and not read', 'masks are normal images’ and not read')];
+function unusedMasks({ stray, ofNormal }: UnusedMasks): string[] {
+  return [
+    ...(stray.length > 0 ? [counted(stray, 'mask has no image', 'masks have no image')] : []),
+    ...(ofNormal.length > 0
+      ? [counted(ofNormal, 'mask is a normal image’s and not read', 'masks are normal images’ and not read')]
+      : []),
+  ];
 }
 
 /**
- * Finds the masks of abnormal images: those with the same stem, endings may differ, or with "_mask" after it.
+ * Finds the masks of abnormal images: those with the same stem, endings may differ, or with "_mask" after it. Where no image has
+ * the stem as it is written, upper and lower case count as the same.
  * @param place what messages call the data set.
- * @returns the abnormal images, and warnings about masks that belong to none of them.
+ * @returns the abnormal images, and the masks that belong to none of them.
  * @throws OptionError naming both files where a mask could belong to two images or an image could have two masks.
  */
 export function matchMasks(
@@ -108,10 +125,16 @@ export function matchMasks(
   normal: readonly string[],
   abnormal: readonly string[],
   masks: readonly string[],
-): { images: LabelledImage[]; warnings: string[] } {
+): { images: LabelledImage[]; unused: UnusedMasks } {
   const images = new Map<string, string[]>();
-  for (const path of abnormal) append(images, fileStem(path), path);
-  const normalStems = new Set(normal.map(fileStem));
+  /** Stems as they are written, by stem in lower case. */
+  const folded = new Map<string, string[]>();
+  for (const path of abnormal) {
+    const stem = fileStem(path);
+    if (!images.has(stem)) append(folded, stem.toLowerCase(), stem);
+    append(images, stem, path);
+  }
+  const normalStems = new Set(normal.flatMap((path) => [fileStem(path), fileStem(path).toLowerCase()]));
   const byStem = new Map<string, string[]>();
   const stray: string[] = [];
   const ofNormal: string[] = [];
@@ -119,9 +142,22 @@ export function matchMasks(
     const stem = fileStem(mask);
     // An image may itself be called "x_mask": the whole stem comes first.
     const stems = [stem, stem.replace(/_mask$/i, '')];
-    const owner = stems.find((s) => images.has(s));
+    const lower = stems.map((s) => s.toLowerCase());
+    const written = stems.find((s) => images.has(s));
+    const exactNormal = written === undefined && stems.some((s) => normalStems.has(s));
+    const alike = exactNormal
+      ? []
+      : (lower.map((s) => folded.get(s)).find((found) => found !== undefined) ?? []);
+    if (written === undefined && alike.length > 1) {
+      const [a, b] = alike.map((s) => images.get(s)![0]!).sort(comparePaths);
+      throw new OptionError(
+        `${place}: ${mask} could be the mask of ${a} and of ${b}.`,
+        'Write it as its image is written, upper and lower case.',
+      );
+    }
+    const owner = written ?? alike[0];
     if (owner !== undefined) append(byStem, owner, mask);
-    else (stems.some((s) => normalStems.has(s)) ? ofNormal : stray).push(mask);
+    else (exactNormal || lower.some((s) => normalStems.has(s)) ? ofNormal : stray).push(mask);
   }
   const maskOf = new Map<string, string>();
   for (const [stem, candidates] of byStem) {
@@ -132,7 +168,7 @@ export function matchMasks(
       const mask = maskOf.get(path);
       return mask === undefined ? { path, abnormal: true } : { path, abnormal: true, mask };
     }),
-    warnings: [...unusedMasks('stray', stray), ...unusedMasks('normal', ofNormal)],
+    unused: { stray, ofNormal },
   };
 }
 
@@ -189,7 +225,7 @@ export function chooseShots(dataset: Dataset, k: number | 'all', { seed, list }:
       ...listed(dataset, list, 'normal', normal, k),
       ...listed(dataset, list, 'abnormal', abnormal, k),
     ];
-    return makeDataset(dataset.name, dataset.name, chosen, otherWarnings(dataset));
+    return makeDataset(dataset.name, dataset.name, chosen, { warnings: otherWarnings(dataset) });
   }
   if (k === 'all') return { ...dataset, images: [...normal, ...abnormal] };
   if (normal.length < k || abnormal.length < k) {
@@ -202,7 +238,7 @@ export function chooseShots(dataset: Dataset, k: number | 'all', { seed, list }:
   // Both classes are shuffled whole: then the abnormal ones that come first do not depend on k either.
   const shuffled = [shuffle(normal, random), shuffle(abnormal, random)];
   const chosen = shuffled.flatMap((images) => images.slice(0, k));
-  return makeDataset(dataset.name, dataset.name, chosen, otherWarnings(dataset));
+  return makeDataset(dataset.name, dataset.name, chosen, { warnings: otherWarnings(dataset) });
 }
 
 /** The warnings but for the one that `makeDataset` makes anew, for the images that were chosen. */

@@ -392,7 +392,7 @@ describe('shots', () => {
       abnormal: i % 2 === 1,
       ...(i % 4 === 1 ? { mask: `m/${i}.png` } : {}),
     })),
-    ['Something else.'],
+    { warnings: ['Something else.'] },
   );
   const paths = ({ images }: Dataset) => images.map(({ path }) => path);
 

@@ -4,14 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { OptionError } from '../../runtime/errors';
 import { parseCsv } from '../csv';
-import {
-  DATASET_LAYOUTS,
-  type Dataset,
-  type LabelledImage,
-  makeDataset,
-  matchMasks,
-  unusedMasks,
-} from '../datasets';
+import { DATASET_LAYOUTS, type Dataset, type LabelledImage, makeDataset, matchMasks } from '../datasets';
 import { ENDINGS, isHeatmap } from './list-images';
 
 /** Few-shot training takes `valid`, zero-shot training and every test `test`. */
@@ -29,7 +22,7 @@ const MAX_CSV_BYTES = 64 * 2 ** 20;
  * - a CSV file with the columns path, label (0, 1, normal, abnormal, good, ungood) and, if wanted, mask, in any order.
  *   Paths are relative to the file; it is the whole data set, whichever split is asked for.
  *
- * Folders are looked for in the split's folder, else in `path` itself, else, for `valid`, in `train`.
+ * Folders are looked for in the split's folder (`val` counts as `valid`), else in `path` itself, else, for `valid`, in `train`.
  * @param path a folder or a CSV file.
  * @throws OptionError naming the file or folder that is missing, unreadable, empty or means two things.
  */
@@ -40,6 +33,72 @@ export async function openDataset(path: string, { split }: { readonly split: Spl
   throw new OptionError(`${path}: this is neither a folder nor a CSV file.`, DATASET_LAYOUTS);
 }
 
+/** What of a data set `openSplits` opened; `all` where splits are not kept apart. */
+export interface OpenedSplit {
+  readonly split: Split | 'all';
+  readonly dataset: Dataset;
+}
+
+/**
+ * Which splits a data set keeps apart: `valid`, `test` or both; `all` for a CSV file, and for a folder whose classes are in no
+ * split's folder. Splits of which only one class is there are named too: opening them says what they lack.
+ * @throws OptionError when there is none.
+ */
+export async function splitsOf(path: string): Promise<OpenedSplit['split'][]> {
+  if ((await kindAt(path)) !== 'folder') return ['all'];
+  const [valid, test] = [await locate(path, 'valid'), await locate(path, 'test')];
+  if ('parent' in valid && 'parent' in test && valid.parent === test.parent) return ['all'];
+  // The data set itself may hold the one split, and only a folder of its own the other.
+  const has = (found: typeof valid) => 'parent' in found || found.half !== undefined;
+  const splits = [...(has(valid) ? ['valid' as const] : []), ...(has(test) ? ['test' as const] : [])];
+  if (splits.length === 0) {
+    throw new OptionError(`${path}: there is no labelled data set in it.`, DATASET_LAYOUTS);
+  }
+  return splits;
+}
+
+/**
+ * Opens all splits of a data set at once, to compare them: an image may be in one of them only.
+ * @param path as for `openDataset`.
+ * @throws OptionError as `openDataset` does, for any of them.
+ */
+export async function openSplits(path: string): Promise<OpenedSplit[]> {
+  const opened: OpenedSplit[] = [];
+  for (const split of await splitsOf(path)) opened.push({ split, dataset: await openSplit(path, split) });
+  return opened;
+}
+
+/** @param split as `splitsOf` names it. @throws OptionError as `openDataset` does. */
+export function openSplit(path: string, split: OpenedSplit['split']): Promise<Dataset> {
+  return openDataset(path, { split: split === 'all' ? 'test' : split });
+}
+
+/** The folders `<Name>_AD` in a folder, by name. @throws OptionError when it cannot be read. */
+export async function datasetFolders(root: string): Promise<string[]> {
+  if ((await kindAt(root)) !== 'folder') return [];
+  const folders: string[] = [];
+  for (const entry of await entriesOf(root)) {
+    if (/._AD$/i.test(entry.name) && (await kindOf(root, entry)) === 'folder') folders.push(entry.name);
+  }
+  return folders.sort();
+}
+
+/**
+ * The published list of a data set's shots, where it was put: `fewshot_seed/<Name>/<k>-shot.txt` as beside MVFA-AD,
+ * `<Name>/<k>-shot.txt`, or `<k>-shot.txt` in the data set's own folder.
+ * @param root folder of the data sets. @param name of `knownDatasets`, or any other.
+ * @returns its path; undefined when there is none.
+ */
+export async function findShotList(root: string, name: string, k: number): Promise<string | undefined> {
+  const file = `${k}-shot.txt`;
+  for (const folder of [join('fewshot_seed', name), name, `${name}_AD`]) {
+    const path = join(root, folder, file);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isFile()) return path;
+  }
+  return undefined;
+}
+
 /**
  * Opens the `test` splits of all `<Name>_AD` folders in a folder, for training on all but one and testing on that one.
  * @returns at least two, by name.
@@ -47,16 +106,13 @@ export async function openDataset(path: string, { split }: { readonly split: Spl
  */
 export async function openDatasets(root: string): Promise<Dataset[]> {
   if ((await kindAt(root)) !== 'folder') throw new OptionError(`${root}: this is not a folder.`, ZERO_SHOT);
-  const folders: string[] = [];
-  for (const entry of await entriesOf(root)) {
-    if (/._AD$/i.test(entry.name) && (await kindOf(root, entry)) === 'folder') folders.push(entry.name);
-  }
+  const folders = await datasetFolders(root);
   if (folders.length < 2) {
     const found = folders.length === 0 ? 'no folder' : `only the folder ${folders[0]}`;
     throw new OptionError(`${root}: ${found} is called <Name>_AD.`, ZERO_SHOT);
   }
   const datasets: Dataset[] = [];
-  for (const folder of folders.sort()) {
+  for (const folder of folders) {
     const dataset = await openDataset(join(root, folder), { split: 'test' });
     if (datasets.some(({ name }) => name === dataset.name)) {
       throw new OptionError(
@@ -92,11 +148,23 @@ const layouts = [
   },
 ] as const;
 
-async function openFolder(root: string, split: Split): Promise<Dataset> {
+interface Located {
+  readonly layout: (typeof layouts)[number];
+  readonly parent: string;
+  readonly normal: string;
+  readonly abnormal: string;
+  /** `train`, which stands in for a missing `valid`. */
+  readonly standsIn: boolean;
+}
+
+/** Where a split's classes lie; else what there is of them, if anything. */
+async function locate(root: string, split: Split): Promise<Located | { readonly half: string | undefined }> {
+  const train = split === 'valid' ? await child(root, 'train') : undefined;
   const parents = [
     await child(root, split),
+    split === 'valid' ? await child(root, 'val') : undefined,
     root,
-    split === 'valid' ? await child(root, 'train') : undefined,
+    train,
   ];
   let half: string | undefined;
   for (const layout of layouts) {
@@ -104,23 +172,29 @@ async function openFolder(root: string, split: Split): Promise<Dataset> {
       if (parent === undefined) continue;
       const normal = await child(parent, layout.normal);
       const abnormal = await child(parent, layout.abnormal);
-      if (normal && abnormal) {
-        const warnings =
-          parent === parents[2] ? [`There is no labelled folder valid: ${parent} is used.`] : [];
-        const normals = await imagesIn(await layout.imagesOf(normal), warnings);
-        const abnormals = await imagesIn(await layout.imagesOf(abnormal), warnings);
-        const maskFolder = await layout.masksOf(parent, abnormal);
-        const masks = maskFolder ? await imagesIn(maskFolder, warnings, 'mask') : [];
-        const matched = matchMasks(root, normals, abnormals, masks);
-        const images = [...normals.map((path) => ({ path, abnormal: false })), ...matched.images];
-        return makeDataset(nameOf(root), root, images, [...warnings, ...matched.warnings]);
-      }
+      if (normal && abnormal) return { layout, parent, normal, abnormal, standsIn: parent === train };
       if (normal) half ??= `${normal} has no folder of abnormal images beside it`;
       if (abnormal) half ??= `${abnormal} has no folder of normal images beside it`;
     }
   }
-  const fact = half ?? `there is no labelled data set for the split ${split} in it`;
-  throw new OptionError(`${root}: ${fact}.`, DATASET_LAYOUTS);
+  return { half };
+}
+
+async function openFolder(root: string, split: Split): Promise<Dataset> {
+  const located = await locate(root, split);
+  if ('half' in located) {
+    const fact = located.half ?? `there is no labelled data set for the split ${split} in it`;
+    throw new OptionError(`${root}: ${fact}.`, DATASET_LAYOUTS);
+  }
+  const { layout, parent, normal, abnormal, standsIn } = located;
+  const warnings = standsIn ? [`There is no labelled folder valid: ${parent} is used.`] : [];
+  const normals = await imagesIn(await layout.imagesOf(normal), warnings);
+  const abnormals = await imagesIn(await layout.imagesOf(abnormal), warnings);
+  const maskFolder = await layout.masksOf(parent, abnormal);
+  const masks = maskFolder ? await imagesIn(maskFolder, warnings, 'mask') : [];
+  const matched = matchMasks(root, normals, abnormals, masks);
+  const images = [...normals.map((path) => ({ path, abnormal: false })), ...matched.images];
+  return makeDataset(nameOf(root), root, images, { warnings, unused: matched.unused });
 }
 
 /** A folder that is called after a split says nothing: the one above has the name. */
@@ -184,7 +258,7 @@ async function openCsv(file: string): Promise<Dataset> {
     images.set(image, { path: image, abnormal, ...(truth !== undefined && abnormal ? { mask: truth } : {}) });
   }
   const name = basename(file).replace(/\.csv$/i, '');
-  return makeDataset(name, file, [...images.values()], unusedMasks('normal', ofNormal));
+  return makeDataset(name, file, [...images.values()], { unused: { stray: [], ofNormal } });
 }
 
 async function readText(file: string): Promise<string> {
