@@ -2,6 +2,7 @@
 /** The command line: one file per command under commands/. */
 import { Command, CommanderError } from 'commander';
 import { MlaLpError } from '../runtime/errors';
+import { registerConvert } from './commands/convert';
 import { registerDemo } from './commands/demo';
 import { registerDetect } from './commands/detect';
 import { registerDoctor } from './commands/doctor';
@@ -25,6 +26,7 @@ const program = new Command('mla-lp')
 registerDetect(program);
 registerTrain(program);
 registerTrainZero(program);
+registerConvert(program);
 registerDemo(program);
 registerWeights(program);
 registerDoctor(program);

@@ -113,3 +113,35 @@ export function openCheckpoint(source: TensorSource, config: Dimensions): Checkp
   for (const [name, info] of found) derived.set(name, renamed(source, info, name));
   return { source: tensorView(source, derived), stages, hasPrompts };
 }
+
+/** Sizes of adapters and prompts, as a checkpoint's own tensors tell them. */
+export interface CheckpointSizes {
+  readonly stages: number;
+  /** Of the image tower and of the joint embedding. */
+  readonly width: number;
+  readonly embed: number;
+  /** Context vectors of a prompt and their width, where there are learned prompts. */
+  readonly promptVectors?: number;
+  readonly textWidth?: number;
+}
+
+/**
+ * Opens a checkpoint whose CLIP is not known: its shapes are checked against each other.
+ * @throws BadFileError as `openCheckpoint`.
+ */
+export function checkpointSizes(source: TensorSource): { checkpoint: Checkpoint; sizes: CheckpointSizes } {
+  const shapes = new Map([...source.tensors.values()].map(({ name, shape }) => [unwrappedName(name), shape]));
+  const [embed = 0, width = 0] = shapes.get('seg_adapters.0.fc1.0.weight') ?? [];
+  const [, vectors = 0, textWidth = 0] = shapes.get('prompt_learner.ctx.normal_end') ?? [];
+  const numbers = [...shapes.keys()].flatMap((name) => ADAPTER.exec(name)?.[1] ?? []);
+  const stages = Math.max(1, ...new Set(numbers.map((n) => Number(n) + 1)));
+  const checkpoint = openCheckpoint(source, {
+    layers: stages,
+    width,
+    embed,
+    textWidth,
+    context: vectors + 2,
+  });
+  const prompts = checkpoint.hasPrompts ? { promptVectors: vectors, textWidth } : {};
+  return { checkpoint, sizes: { stages: checkpoint.stages, width, embed, ...prompts } };
+}

@@ -50,7 +50,7 @@ function checkMetadata(metadata: ReadonlyMap<string, string>): void {
 }
 
 /** @throws ValueError: a state with NaN must never replace a good one. */
-function checkFinite(name: string, values: Float32Array): void {
+export function checkFinite(name: string, values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i])) continue;
     const fact = `${name} is not saved: its element ${i} is ${values[i]}.`;

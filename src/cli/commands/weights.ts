@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { openCheckpoint, unwrappedName } from '../../io/checkpoint';
+import { type CheckpointSizes, checkpointSizes, unwrappedName } from '../../io/checkpoint';
 import { asClipWeights, extraTensors } from '../../io/clip-names';
 import { findWeights, KNOWN_WEIGHTS } from '../../io/manifest';
 import { fileBytes } from '../../io/node/file-bytes';
@@ -112,16 +112,7 @@ export interface WeightsReport {
   }[];
 }
 
-export interface CheckpointSummary {
-  readonly stages: number;
-  /** Of the image tower and of the joint embedding. */
-  readonly width: number;
-  readonly embed: number;
-  readonly hasPrompts: boolean;
-  /** Context vectors of a prompt and their width, where there are prompts. */
-  readonly promptVectors?: number;
-  readonly textWidth?: number;
-}
+export type CheckpointSummary = CheckpointSizes & { readonly hasPrompts: boolean };
 
 /** Opens a weights file, reads its names and shapes, and says what it is. @throws BadFileError when it cannot be opened. */
 export async function inspectWeights(file: string): Promise<WeightsReport> {
@@ -174,36 +165,16 @@ function identify(
     ? names.filter((name) => !ADAPTERS.test(unwrappedName(name)))
     : extraTensors(source);
   try {
-    if (isCheckpoint) return { kind: 'checkpoint', checkpoint: summarise(source), extra };
+    if (isCheckpoint) {
+      const { checkpoint, sizes } = checkpointSizes(source);
+      return { kind: 'checkpoint', checkpoint: { ...sizes, hasPrompts: checkpoint.hasPrompts }, extra };
+    }
     if (extra.length === names.length) return { kind: 'unknown', extra };
     return { kind: 'clip', clip: readClipConfig(asClipWeights(source)), extra };
   } catch (error) {
     if (!(error instanceof MlaLpError)) throw error;
     return { kind: isCheckpoint ? 'checkpoint' : 'clip', problem: error.fact, extra };
   }
-}
-
-/** Sizes from the adapters themselves: which CLIP they are for is not known here. @throws BadFileError */
-function summarise(source: TensorSource): CheckpointSummary {
-  const shapes = new Map([...source.tensors.values()].map(({ name, shape }) => [unwrappedName(name), shape]));
-  const [embed = 0, width = 0] = shapes.get('seg_adapters.0.fc1.0.weight') ?? [];
-  const [, vectors, textWidth] = shapes.get('prompt_learner.ctx.normal_end') ?? [];
-  const stages = new Set([...shapes.keys()].map((name) => /^seg_adapters\.(\d+)\./.exec(name)?.[1]));
-  stages.delete(undefined);
-  const { stages: found, hasPrompts } = openCheckpoint(source, {
-    layers: stages.size || 1,
-    width,
-    embed,
-    textWidth: textWidth ?? 0,
-    context: (vectors ?? 0) + 2,
-  });
-  return {
-    stages: found,
-    width,
-    embed,
-    hasPrompts,
-    ...(hasPrompts && { promptVectors: vectors!, textWidth: textWidth! }),
-  };
 }
 
 /** The report for people. */
