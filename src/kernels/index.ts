@@ -36,3 +36,4 @@ export * from './tolerance';
 export * from './warp/augmentations';
 export * from './warp/warp';
 export * from './weighted-sum/weighted-sum';
+export * from './window-harmonic/window-harmonic';

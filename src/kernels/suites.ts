@@ -27,6 +27,7 @@ import { squareSumSuite } from './square-sum/cases';
 import { anySuite, type OpSuite } from './suite';
 import { warpSuite } from './warp/cases';
 import { weightedSumSuite } from './weighted-sum/cases';
+import { windowHarmonicSuite } from './window-harmonic/cases';
 
 export const suites: readonly OpSuite<unknown>[] = [
   anySuite(patchifySuite),
@@ -65,4 +66,5 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(adamSuite),
   anySuite(sgdSuite),
   anySuite(warpSuite),
+  anySuite(windowHarmonicSuite),
 ];

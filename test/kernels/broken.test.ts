@@ -87,6 +87,8 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['softmax_backward', 'workgroup', 'c = local; c < COLS', 'c = local; c < COLS - 1u'],
   ['resize_bilinear', 'plain', 'size_in - 1u);', 'size_in);'],
   ['resize_bilinear', 'plain', 'mix(top, bottom, down.share)', 'mix(bottom, top, down.share)'],
+  ['resize_bilinear', 'plain', '(2u * i + 1u)', '2u * i'],
+  ['resize_bilinear', 'plain', 'min(scaled / steps, size_in - 1u)', 'scaled / steps + 1u'],
   ['resize_bilinear_backward', 'plain', 'size_in - 1u);', 'size_in);'],
   ['resize_bilinear_backward', 'plain', 'max(cell, 1u) - 1u', 'cell'],
   ['resize_bilinear_backward', 'plain', 'SIZE_OUT, SIZE_IN == 1u', 'SIZE_OUT, false'],
@@ -138,6 +140,17 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['warp', 'plain', '(turns + 1.0f) * side - 1.0f - whole', 'turns * side - whole'],
   ['warp', 'plain', '0.50001f', '0.49999f'],
   ['warp', 'plain', 'tap(transform + 3u', 'tap(transform'],
+  ['window_harmonic', 'plain', 'max(cell + n, G) - G', 'cell'],
+  ['window_harmonic', 'plain', 'min(cell, n - 1u)', 'min(cell, n - 2u)'],
+  ['window_harmonic', 'plain', '1.0f / max(x1', 'max(x1'],
+  ['window_harmonic', 'plain', '(image * N2 + r) * N2', 'r * N2'],
+  [
+    'window_harmonic',
+    'plain',
+    'max(x0[(image * N0 + r) * N0 + c], LEAST)',
+    'max(x0[(image * N0 + r) * N0 + c], 1e-3f)',
+  ],
+  ['window_harmonic', 'plain', 'terms / total', '1.0f / total'],
 ];
 
 /** The op with every `right` of a variant's kernels, includes first, made `wrong`. */

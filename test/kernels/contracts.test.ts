@@ -39,6 +39,7 @@ import { anySuite } from '../../src/kernels/suite';
 import { suites } from '../../src/kernels/suites';
 import { warpOp } from '../../src/kernels/warp/warp';
 import { weightedSumOp } from '../../src/kernels/weighted-sum/weighted-sum';
+import { windowHarmonicOp } from '../../src/kernels/window-harmonic/window-harmonic';
 import { type Capabilities, PORTABLE } from '../../src/runtime/capabilities';
 import { ShapeError } from '../../src/runtime/errors';
 import { isCannot, type Op } from '../../src/runtime/op';
@@ -86,6 +87,7 @@ const F32_ONLY = new Set([
   'adam',
   'sgd',
   'warp',
+  'window_harmonic',
 ]);
 
 describe.each(suites.map((suite) => [suite.op.name, suite] as const))('%s', (_name, suite) => {
@@ -261,6 +263,7 @@ const refusals = [
   refusal(resizeBilinearOp, ['f32 1 5 5'], { height: 9, width: 9 }, /not f32\[1,5,5\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 0, width: 9 }, /\[1,0,9,2\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 70000, width: 9 }, /at most 65535/),
+  refusal(resizeBilinearOp, ['f32 1 5 5 2'], { height: 40000, width: 9, corners: 'halved' }, /at most 32767/),
   refusal(resizeBilinearBackwardOp, ['f32 9 9 2'], { height: 5, width: 5 }, /not f32\[9,9,2\]/),
   refusal(resizeBilinearBackwardOp, ['f32 1 9 9 2'], { height: 70000, width: 9 }, /at most 65535/),
   refusal(reduceBackwardOp, ['f32 2'], { axis: 2, length: 3, kind: 'sum', dtype: 'f32' }, /no axis at 2/),
@@ -302,6 +305,10 @@ const refusals = [
   refusal(sgdOp, ['f32 3', 'f32 3', 'f32 3', 'f32 1', 'f32 8'], null, /a norm/),
   refusal(warpOp, ['f32 2 3 5 4', 'f32 2 6'], { threshold: false }, /\[B, C, S, S\].* not f32\[2,3,5,4\]/),
   refusal(warpOp, ['f32 2 3 5 5', 'f32 1 6'], { threshold: false }, /transforms f32 \[B, 6\]/),
+  refusal(windowHarmonicOp, [], { grid: 5 }, /1 to 3 tensors, not 0/),
+  refusal(windowHarmonicOp, ['f32 2 4 4', 'f32 1 3 3'], { grid: 5 }, /not f32\[1,3,3\]/),
+  refusal(windowHarmonicOp, ['f32 2 4 3'], { grid: 5 }, /not f32\[2,4,3\]/),
+  refusal(windowHarmonicOp, ['f32 2 6 6'], { grid: 5 }, /6 windows a side do not fit a grid of 5/),
 ];
 
 function refusal<A>(op: Op<A>, inputs: readonly string[], attrs: A, message: RegExp) {

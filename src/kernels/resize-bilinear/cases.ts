@@ -18,6 +18,19 @@ function resizeCase(
   };
 }
 
+function halvedCase(
+  shape: readonly [number, number, number, number],
+  height: number,
+  width: number,
+): KernelCase<ResizeBilinearAttrs> {
+  return {
+    name: `f32 [${shape}] to ${height}x${width}, corners halved`,
+    inputs: [tensorType('f32', shape)],
+    attrs: { height, width, corners: 'halved' },
+    differentiable: [],
+  };
+}
+
 export const resizeBilinearSuite: OpSuite<ResizeBilinearAttrs> = {
   op: resizeBilinearOp,
   reference: resizeBilinearReference,
@@ -30,6 +43,10 @@ export const resizeBilinearSuite: OpSuite<ResizeBilinearAttrs> = {
     resizeCase([2, 1, 1, 2], 3, 4),
     resizeCase([1, 6, 7, 2], 1, 1),
     resizeCase([1, 3, 1, 1], 1, 5),
+    halvedCase([2, 17, 17, 1], 100, 240),
+    halvedCase([2, 9, 11, 3], 4, 3), // smaller
+    halvedCase([1, 5, 5, 2], 5, 5),
+    halvedCase([2, 1, 2, 2], 3, 1),
   ],
 };
 

@@ -3,12 +3,23 @@ import { sizeOf } from '../../runtime/tensor-type';
 import type { ResizeBilinearAttrs } from './resize-bilinear';
 import type { ResizeBilinearBackwardAttrs } from './resize-bilinear-backward';
 
+/** Where output `i` reads, in sources. */
+function sourceOf(
+  i: number,
+  sizeIn: number,
+  sizeOut: number,
+  corners: ResizeBilinearAttrs['corners'],
+): number {
+  if (corners === 'halved') return Math.min(Math.max(((i + 0.5) * sizeIn) / sizeOut - 0.5, 0), sizeIn - 1);
+  return sizeOut > 1 ? (i * (sizeIn - 1)) / (sizeOut - 1) : 0;
+}
+
 export function resizeBilinearReference(
   [x]: readonly Float64Array[],
   call: OpCall<ResizeBilinearAttrs>,
 ): Float64Array[] {
   const [batch, h, w, channels] = call.inputs[0]!.shape as [number, number, number, number];
-  const { height, width } = call.attrs;
+  const { height, width, corners } = call.attrs;
   const y = new Float64Array(sizeOf(call.outputs[0]!));
   let at = 0;
   for (let b = 0; b < batch; b++)
@@ -16,8 +27,8 @@ export function resizeBilinearReference(
       for (let j = 0; j < width; j++)
         for (let k = 0; k < channels; k++) {
           const read = (row: number, col: number) => x![((b * h + row) * w + col) * channels + k]!;
-          const row = height > 1 ? (i * (h - 1)) / (height - 1) : 0;
-          const col = width > 1 ? (j * (w - 1)) / (width - 1) : 0;
+          const row = sourceOf(i, h, height, corners);
+          const col = sourceOf(j, w, width, corners);
           const [r, c] = [Math.floor(row), Math.floor(col)];
           const [below, right] = [Math.min(r + 1, h - 1), Math.min(c + 1, w - 1)];
           const top = read(r, c) * (1 - (col - c)) + read(r, right) * (col - c);
@@ -41,8 +52,8 @@ export function resizeBilinearBackwardReference(
       for (let j = 0; j < width; j++)
         for (let k = 0; k < channels; k++) {
           const g = dy![at++]!;
-          const row = height > 1 ? (i * (h - 1)) / (height - 1) : 0;
-          const col = width > 1 ? (j * (w - 1)) / (width - 1) : 0;
+          const row = sourceOf(i, h, height, 'aligned');
+          const col = sourceOf(j, w, width, 'aligned');
           const [r, c] = [Math.floor(row), Math.floor(col)];
           for (const [y, down] of [
             [r, 1 - (row - r)],

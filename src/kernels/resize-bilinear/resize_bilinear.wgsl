@@ -1,4 +1,4 @@
-// Bilinear resize with aligned corners, channels last; one invocation an element of y.
+// Bilinear resize, channels last; the taps are those of corners aligned or halved; one invocation an element of y.
 // Grid: ceil(COUNT / 64) workgroups, folded into x and y.
 // x [B, H_IN, W_IN, K] f32; y [B, H_OUT, W_OUT, K] f32.
 const COUNT: u32 = 115200u; // B * H_OUT * W_OUT * K
