@@ -1,4 +1,4 @@
-/** Comma-separated values, strictly as RFC 4180 has them: what could be read in two ways is refused. */
+/** Comma-separated values, strictly as RFC 4180 has them: what could be read in two ways is refused, and not written. */
 import { OptionError } from '../runtime/errors';
 
 export interface CsvRow {
@@ -62,4 +62,23 @@ export function parseCsv(text: string, name: string): CsvRow[] {
     if (row.fields.length > 1 || row.fields[0] !== '') rows.push(row);
   }
   return rows;
+}
+
+/** What a spreadsheet takes for the beginning of a formula, full-width forms too. */
+const FORMULA = /^[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]/;
+
+/**
+ * One record with its line end (CRLF). Text is quoted where it must be; where it begins like a formula, an apostrophe comes first, so
+ * that no spreadsheet runs a file's name. Numbers stand as they are, null is an empty field.
+ */
+export function csvRow(fields: readonly (string | number | boolean | null)[]): string {
+  return `${fields.map(csvField).join(',')}\r\n`;
+}
+
+function csvField(value: string | number | boolean | null): string {
+  if (value === null) return '';
+  if (typeof value !== 'string') return String(value);
+  const safe = FORMULA.test(value) ? `'${value}` : value;
+  // An only field that is empty would be a blank line, which readers skip.
+  return safe === '' || /[",\r\n]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
