@@ -1,5 +1,3 @@
-import type { RgbImage } from '../data/image';
-import { toModelInput } from '../data/resize';
 import { openCheckpoint } from '../io/checkpoint';
 import type { ActivationKind } from '../kernels/activation/activation';
 import type { Clip } from '../model/clip';
@@ -12,11 +10,11 @@ import { syntheticCheckpoint } from '../model/synthetic';
 import type { TensorSource } from '../model/tensor-source';
 import { loadWeights } from '../model/weight-loader';
 import { BufferStore } from '../runtime/buffer-store';
-import { AbortedError, BadFileError, MlaLpError, OptionError } from '../runtime/errors';
+import { BadFileError, OptionError } from '../runtime/errors';
 import { Graph } from '../runtime/graph';
-import { isRgbImage, nameOf } from './image-input';
+import { type DetectOutcome, detectInBatches } from './detect-each';
 import { closingOnError, openTensors, type WeightsInput } from './load-clip';
-import { type ImageInput, platform } from './platform';
+import type { ImageInput } from './platform';
 
 export interface MlaLpOptions {
   /** Trained adapters and prompts: ours (safetensors), MVFA's or MLA-LP's .pth. Needed by method mla-lp. */
@@ -36,11 +34,6 @@ export interface MlaLpOptions {
   /** What MVFA's ensemble calls the object, e.g. "Brain". */
   readonly object?: string;
 }
-
-/** One image's outcome in a stream: a detection, or why there is none. */
-export type DetectOutcome =
-  | { readonly index: number; readonly image: RgbImage; readonly detection: Detection }
-  | { readonly index: number; readonly error: MlaLpError };
 
 /** Abnormality detection: images in, scores and pixel maps out. */
 export class MlaLp {
@@ -118,73 +111,16 @@ export class MlaLp {
    * Yields one outcome an image, in order, as batches finish. The next batch is decoded while the device computes.
    * @throws DeviceLostError and the like, which concern all images; AbortedError when `signal` fires.
    */
-  async *detectEach(images: Iterable<ImageInput>, signal?: AbortSignal): AsyncGenerator<DetectOutcome> {
-    let pending: Promise<DetectOutcome[]> | undefined;
-    for (const chunk of chunked(images, this.batch)) {
-      if (signal?.aborted) throw new AbortedError();
-      const decoded = await Promise.all(chunk.map(({ input, index }) => this.#decode(input, index)));
-      if (pending) yield* await pending;
-      pending = this.#runBatch(decoded);
-      // An error is reported when the batch is awaited.
-      pending.catch(() => {});
-    }
-    if (signal?.aborted) throw new AbortedError();
-    if (pending) yield* await pending;
+  detectEach(images: Iterable<ImageInput>, signal?: AbortSignal): AsyncGenerator<DetectOutcome> {
+    const { batch, imageSize } = this;
+    const run = (pixels: readonly Float32Array[]) => this.detector.run(pixels, batch);
+    return detectInBatches(images, { batch, imageSize, run }, signal);
   }
 
   /** Frees what this model holds on the device; the CLIP stays loaded. */
   async destroy(): Promise<void> {
     await this.detector.destroy();
   }
-
-  async #decode(input: ImageInput, index: number): Promise<Decoded> {
-    try {
-      const image = isRgbImage(input) ? input : await platform().readImage(input, nameOf(input, index));
-      return { index, image, pixels: toModelInput(image, this.imageSize) };
-    } catch (error) {
-      if (error instanceof MlaLpError) return { index, error };
-      throw error;
-    }
-  }
-
-  async #runBatch(decoded: readonly Decoded[]): Promise<DetectOutcome[]> {
-    const good = decoded.filter((d) => 'pixels' in d);
-    const found =
-      good.length > 0
-        ? await this.detector.run(
-            good.map((d) => d.pixels),
-            this.batch,
-          )
-        : [];
-    const results = new Map(good.map((d, i) => [d.index, found[i]!]));
-    return decoded.map((d): DetectOutcome => {
-      if (!('pixels' in d)) return { index: d.index, error: d.error };
-      const result = results.get(d.index)!;
-      return result instanceof MlaLpError
-        ? { index: d.index, error: result }
-        : { index: d.index, image: d.image, detection: result };
-    });
-  }
-}
-
-type Decoded =
-  | { readonly index: number; readonly image: RgbImage; readonly pixels: Float32Array }
-  | { readonly index: number; readonly error: MlaLpError };
-
-function* chunked(
-  images: Iterable<ImageInput>,
-  size: number,
-): Generator<{ input: ImageInput; index: number }[]> {
-  let chunk: { input: ImageInput; index: number }[] = [];
-  let index = 0;
-  for (const input of images) {
-    chunk.push({ input, index: index++ });
-    if (chunk.length === size) {
-      yield chunk;
-      chunk = [];
-    }
-  }
-  if (chunk.length > 0) yield chunk;
 }
 
 interface Trained {
