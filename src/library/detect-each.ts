@@ -11,6 +11,20 @@ export type DetectOutcome =
   | { readonly index: number; readonly image: RgbImage; readonly detection: Detection }
   | { readonly index: number; readonly error: MlaLpError };
 
+/** Any method that detects abnormalities: what evaluations take. */
+export interface DetectionModel {
+  /** "mla-lp", "clip", ... */
+  readonly method: string;
+  /** Choice between paper and code, or the method's own variant. */
+  readonly preset: string;
+  /** Side the model runs at, px; that of its maps. */
+  readonly imageSize: number;
+  /** Whether detections come with `memory`. */
+  readonly hasMemory: boolean;
+  detectEach(images: Iterable<ImageInput>, signal?: AbortSignal): AsyncGenerator<DetectOutcome>;
+  destroy(): Promise<void>;
+}
+
 export interface BatchModel {
   /** Images a run. */
   readonly batch: number;

@@ -5,7 +5,7 @@ export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../d
 export { modelChunks, trainingStateChunks } from '../io/training-state';
 export { Clip } from '../model/clip';
 export type { ClipConfig } from '../model/clip-config';
-export type { Detection, Method } from '../model/detector';
+export type { Detection, MemoryDistances, Method } from '../model/detector';
 export { fixedPrompts, objectNames, type PromptSet, parsePrompts } from '../model/prompts';
 export { type TokenizeOptions, tokenize } from '../model/tokenizer';
 export { type ColormapName, colormap, colormapNames, type OverlayOptions, overlayHeatmap } from '../report';
@@ -14,7 +14,7 @@ export type { Gpu, Precision } from '../runtime/device';
 export * from '../runtime/errors';
 export type { TrainingState } from '../training/state';
 export type { StepRecord, Trainer } from '../training/trainer';
-export type { DetectOutcome } from './detect-each';
+export type { DetectionModel, DetectOutcome } from './detect-each';
 export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';

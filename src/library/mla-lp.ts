@@ -12,7 +12,7 @@ import { loadWeights } from '../model/weight-loader';
 import { BufferStore } from '../runtime/buffer-store';
 import { BadFileError, OptionError } from '../runtime/errors';
 import { Graph } from '../runtime/graph';
-import { type DetectOutcome, detectInBatches } from './detect-each';
+import { type DetectionModel, type DetectOutcome, detectInBatches } from './detect-each';
 import { closingOnError, openTensors, type WeightsInput } from './load-clip';
 import type { ImageInput } from './platform';
 
@@ -36,7 +36,7 @@ export interface MlaLpOptions {
 }
 
 /** Abnormality detection: images in, scores and pixel maps out. */
-export class MlaLp {
+export class MlaLp implements DetectionModel {
   private constructor(
     readonly clip: Clip,
     private readonly detector: Detector,
@@ -53,6 +53,10 @@ export class MlaLp {
 
   get preset(): 'authors' | 'paper' {
     return this.detector.options.preset.name;
+  }
+
+  get hasMemory(): boolean {
+    return false;
   }
 
   /** Text columns f32 [2, embed]: unit rows, normal first. */

@@ -36,6 +36,16 @@ export interface Detection {
   readonly map: Float32Array<ArrayBuffer>;
   /** Side of `map`, px. */
   readonly size: number;
+  /** Distances to a memory bank (paper, section 3.4); present when the model has one. */
+  readonly memory?: MemoryDistances;
+}
+
+/** How far an image's patches are from the nearest ones of normal images, 1 - cosine, summed over stages. */
+export interface MemoryDistances {
+  /** f32 [size, size], row-major: segmentation head. */
+  readonly map: Float32Array<ArrayBuffer>;
+  /** Mean over pixels of the detection head's map. */
+  readonly detMean: number;
 }
 
 export class Detector {
