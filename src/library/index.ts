@@ -1,8 +1,8 @@
 /** mla-lp: abnormality detection in medical images on WebGPU kernels. Not a medical device. */
-export { auroc, PixelAuroc } from '../data/auroc';
 export type { RgbImage } from '../data/image';
 export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../data/phantoms';
 export { modelChunks, trainingStateChunks } from '../io/training-state';
+export * from '../metrics';
 export { Clip } from '../model/clip';
 export type { ClipConfig } from '../model/clip-config';
 export type { Detection, MemoryDistances, Method } from '../model/detector';

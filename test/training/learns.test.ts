@@ -4,10 +4,10 @@
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { auroc, PixelAuroc } from '../../src/data/auroc';
 import type { RgbImage } from '../../src/data/image';
 import { makePhantom, modalities, type Phantom } from '../../src/data/phantoms';
 import { createTrainer, loadClip, MlaLp, type MlaLpOptions } from '../../src/library/node';
+import { auroc, pixelMetrics } from '../../src/metrics';
 import { openTestGpu } from '../helpers/gpu';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -35,16 +35,16 @@ test('beats chance clearly on held-out phantoms, by image and by pixel', { timeo
   const evaluate = async (options: MlaLpOptions) => {
     const model = await MlaLp.load(clip, { ...options, imageSize: SIZE, batch: 4 });
     const found = await model.detect(held.map(({ image }) => image));
-    const pixels = new PixelAuroc();
-    found.forEach(({ map }, i) => {
-      pixels.add(held[i]!.mask, map);
-    });
+    const pixel = await pixelMetrics(
+      found.map(({ map }, i) => ({ map, mask: held[i]!.mask })),
+      { resamples: 0 },
+    );
     const image = auroc(
       held.map(({ abnormal }) => abnormal),
       found.map(({ score }) => score),
     );
     await model.destroy();
-    return { image, pixel: pixels.value() };
+    return { image, pixel: pixel.auroc.value };
   };
   const images = phantoms(5000, 48).map(({ image, abnormal, mask }) => ({
     image,

@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { auroc, PixelAuroc } from '../../data/auroc';
 import { openDataset } from '../../data/node/datasets';
 import { makePhantom, modalities, type Phantom } from '../../data/phantoms';
 import { resizeNearest } from '../../data/resize';
 import { ensureWritableFolder, writeFileAtomic } from '../../io/node/write-file';
 import { MlaLp } from '../../library/node';
+import { auroc, type PixelImage, pixelMetrics } from '../../metrics';
 import type { Detection } from '../../model/detector';
 import { encodePng } from '../../platform/node/encode-png';
 import { defaultColormap } from '../../report';
@@ -104,10 +104,12 @@ async function demo(flags: DemoFlags): Promise<void> {
       `${held.size + (flags.steps > 0 ? flags.train : 0)} phantoms were drawn for this; no patient was photographed.`,
     );
     if (flags.steps > 0) {
-      console.log(`Before training, plain CLIP: ${baseline.summary()}`);
-      console.log(`Trained, ${flags.steps} steps on ${flags.train} other phantoms: ${trained.summary()}`);
+      console.log(`Before training, plain CLIP: ${await baseline.summary()}`);
+      console.log(
+        `Trained, ${flags.steps} steps on ${flags.train} other phantoms: ${await trained.summary()}`,
+      );
     } else {
-      console.log(`Plain CLIP: ${trained.summary()}`);
+      console.log(`Plain CLIP: ${await trained.summary()}`);
     }
     console.log('(on phantoms that it was not trained on; chance: 0.500)');
     console.log(`Open ${resolve(report!)}`);
@@ -174,7 +176,7 @@ async function detectPlain(
 class Tally {
   readonly #labels: boolean[] = [];
   readonly #scores: number[] = [];
-  readonly #pixels = new PixelAuroc();
+  readonly #pixels: PixelImage[] = [];
 
   constructor(private readonly phantoms: ReadonlyMap<string, Phantom>) {}
 
@@ -182,11 +184,12 @@ class Tally {
     const phantom = this.phantoms.get(file)!;
     this.#labels.push(phantom.abnormal);
     this.#scores.push(score);
-    this.#pixels.add(resizeNearest(phantom.mask, PHANTOM_SIZE, PHANTOM_SIZE, size), map);
+    this.#pixels.push({ map, mask: resizeNearest(phantom.mask, PHANTOM_SIZE, PHANTOM_SIZE, size) });
   }
 
-  summary(): string {
-    const [image, pixel] = [auroc(this.#labels, this.#scores), this.#pixels.value()];
+  async summary(): Promise<string> {
+    const image = auroc(this.#labels, this.#scores);
+    const pixel = (await pixelMetrics(this.#pixels, { resamples: 0 })).auroc.value;
     return Number.isNaN(image) || Number.isNaN(pixel)
       ? 'no AUROC: it needs normal and abnormal phantoms (--count 2 or more)'
       : `image AUROC ${image.toFixed(3)}, pixel AUROC ${pixel.toFixed(3)}`;
