@@ -91,8 +91,8 @@ export function groupByScore(labels: ArrayLike<number | boolean>, scores: ArrayL
       throw new ValueError(`Score ${i} is not a number.`, 'Leave out images whose scores are invalid.');
     }
   }
-  // Sorting numbers natively and looking each up is faster than sorting indices with a comparison; -0 becomes 0.
-  const thresholds = Float64Array.from(new Set(Array.from(scores, (score) => score + 0)))
+  // Sorting numbers natively and looking each up is faster than sorting indices with a comparison. Sets and maps hold -0 as 0.
+  const thresholds = Float64Array.from(new Set(Array.from(scores)))
     .sort()
     .reverse();
   const indexOf = new Map<number, number>();

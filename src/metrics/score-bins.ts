@@ -39,8 +39,6 @@ export class BinEdges {
 
   /** Lowest key of each bin, ascending. */
   ascending(): Int32Array {
-    // What is left below the last edge joins its bin.
-    if (this.edges.length > 0) this.edges.pop();
     return Int32Array.from([...this.edges, LOWEST_KEY]).reverse();
   }
 }

@@ -72,6 +72,13 @@ describe('values', () => {
     expect(auroc([1, 0, 0], [Number.POSITIVE_INFINITY, 1, Number.NEGATIVE_INFINITY])).toBe(1);
   });
 
+  test('of two thresholds with the same F1 the higher is taken', () => {
+    expect(rankingMetrics([1, 0, 0, 1], [4, 3, 2, 1], NONE).f1max).toMatchObject({
+      value: 2 / 3,
+      threshold: 4,
+    });
+  });
+
   test('one class alone has no value, NaN is refused', () => {
     const got = rankingMetrics([1, 1], [1, 2]);
     expect([got.auroc.value, got.ap.value, got.f1max.value, got.f1max.threshold, got.auroc.low]).toEqual(
@@ -154,6 +161,12 @@ describe('curves', () => {
     expect(roc.x.length).toBeLessThanOrEqual(4);
     const nearest = roc.x.map((x, i) => Math.hypot(x, 1 - roc.y[i]!));
     expect(Math.min(...nearest)).toBeLessThan(1 / 4096);
+    const tied = Array.from({ length: n }, (_, i) => (i < n / 2 ? 0 : i));
+    const { roc: jump } = rankingMetrics(tied, tied, NONE);
+    expect([jump.x, jump.y]).toEqual([
+      [0, 0, 1],
+      [0, 1, 1],
+    ]);
     const { roc: small } = rankingMetrics([1, 1, 1, 0, 0, 0], [6, 5, 4, 3, 2, 1], NONE);
     expect([small.x, small.y]).toEqual([
       [0, 0, 1],
