@@ -211,13 +211,19 @@ describe('refusals', () => {
       yield good;
     }
     await expect(pixelMetrics(once())).rejects.toThrow(/read again/);
-    let pass = 0;
-    const changing = {
-      *[Symbol.iterator]() {
-        yield pass++ === 0 ? good : { ...good, mask: Uint8Array.of(1, 1, 0, 0) };
-      },
-    };
-    await expect(pixelMetrics(changing)).rejects.toThrow(/read again/);
+    for (const change of [
+      { mask: Uint8Array.of(1, 1, 0, 0) },
+      { map: Float32Array.of(5, 2, 3, 4) },
+      { map: Float32Array.of(1, 5, 3, 4) },
+    ]) {
+      let pass = 0;
+      const changing = {
+        *[Symbol.iterator]() {
+          yield pass++ === 0 ? good : { ...good, ...change };
+        },
+      };
+      await expect(pixelMetrics(changing)).rejects.toThrow(/read again/);
+    }
   });
 });
 
