@@ -30,3 +30,12 @@ export function notNegative(text: string): number {
     throw new InvalidArgumentError('It must be a number of at least 0.');
   return value;
 }
+
+/** A number of shots of each class, or all. */
+export function shots(text: string): number | 'all' {
+  if (text === 'all') return 'all';
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number of at least 1, or all.');
+  return value;
+}

@@ -1,6 +1,7 @@
 /** Options that `train` and `train-zero` share: every number of a run. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TrainOptions } from '../library/node';
+import { OptionError } from '../runtime/errors';
 import { DEFAULTS } from '../training/options';
 import { notNegative, positiveInteger, wholeNumber } from './options';
 
@@ -94,6 +95,15 @@ export function addTrainingOptions(command: Command): Command {
     .option('--save-every <seconds>', 'longest time without a saved state', notNegative, 60)
     .option('--resume', 'go on from the saved state beside --out')
     .option('--quiet', 'no progress');
+}
+
+/** @throws OptionError without weights. */
+export function requireWeights(weights: string | undefined): string {
+  if (weights !== undefined) return weights;
+  throw new OptionError(
+    'No --weights were given.',
+    'phantom-clip ships with mla-lp; `mla-lp weights pull` fetches the real ones (see `mla-lp weights list`).',
+  );
 }
 
 /** The library's options. @param imageSize where the flags name none. */

@@ -34,8 +34,21 @@ export async function loadSample<T>(
   const picture = await readImage(image.path);
   const pixels = toModelInput(picture, size);
   if (image.mask === undefined) return { pixels };
-  const mask = await readImage(image.mask);
-  const name = typeof image.mask === 'string' ? image.mask : 'a mask';
+  return { pixels, mask: await loadMask(image.mask, picture, size, readImage) };
+}
+
+/**
+ * A mask at the model's size, [size, size], 1 abnormal, 0 normal.
+ * @param picture the image it belongs to. @throws BadImageError as `loadSample`.
+ */
+export async function loadMask<T>(
+  source: T,
+  picture: RgbImage,
+  size: number,
+  readImage: (path: T) => Promise<RgbImage>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const mask = await readImage(source);
+  const name = typeof source === 'string' ? source : 'a mask';
   checkAspect(name, mask, picture);
   const brightest = maximumChannel(mask);
   const most = brightest.reduce((a, b) => Math.max(a, b), 0);
@@ -47,7 +60,7 @@ export async function loadSample<T>(
     );
   }
   const small = resizeNearest(brightest, mask.width, mask.height, size);
-  return { pixels, mask: small.map((v) => (v / 255 > 0.5 ? 1 : 0)) };
+  return small.map((v) => (v / 255 > 0.5 ? 1 : 0));
 }
 
 function checkAspect(file: string, mask: RgbImage, image: RgbImage): void {

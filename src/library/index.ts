@@ -1,6 +1,7 @@
 /** mla-lp: abnormality detection in medical images on WebGPU kernels. Not a medical device. */
 export type { RgbImage } from '../data/image';
 export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../data/phantoms';
+export type { EvaluationRecord, Protocol } from '../evaluation/record';
 export { modelChunks, trainingStateChunks } from '../io/training-state';
 export * from '../metrics';
 export { Clip } from '../model/clip';
@@ -15,6 +16,14 @@ export * from '../runtime/errors';
 export type { TrainingState } from '../training/state';
 export type { StepRecord, Trainer } from '../training/trainer';
 export type { DetectionModel, DetectOutcome } from './detect-each';
+export {
+  type EvaluateOptions,
+  type EvaluationImage,
+  evaluate,
+  rawHeader,
+  type ScoreOptions,
+  scoreImages,
+} from './evaluate';
 export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';

@@ -3,9 +3,9 @@ import { openDatasets } from '../../data/node/datasets';
 import { OptionError } from '../../runtime/errors';
 import { openSession } from '../session';
 import { sidecarImageSize } from '../sidecar';
-import { addTrainingOptions, type TrainingFlags, trainOptions } from '../training-flags';
+import { addTrainingOptions, requireWeights, type TrainingFlags, trainOptions } from '../training-flags';
 import { trainToFile } from '../training-run';
-import { describeDataset, requireWeights, trainingImages } from './train';
+import { describeDataset, trainingImages } from './train';
 
 interface TrainZeroFlags extends TrainingFlags {
   holdOut: string;

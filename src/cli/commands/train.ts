@@ -1,13 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { chooseShots, type Dataset } from '../../data/datasets';
 import { openDataset } from '../../data/node/datasets';
-import { parseShotList } from '../../data/shot-list';
 import type { TrainingImage } from '../../library/node';
-import { OptionError } from '../../runtime/errors';
+import { shots } from '../options';
 import { openSession } from '../session';
+import { readShotList } from '../shot-list';
 import { sidecarImageSize } from '../sidecar';
-import { addTrainingOptions, type TrainingFlags, trainOptions } from '../training-flags';
+import { addTrainingOptions, requireWeights, type TrainingFlags, trainOptions } from '../training-flags';
 import { trainToFile } from '../training-run';
 
 interface TrainFlags extends TrainingFlags {
@@ -35,10 +34,7 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
   const quiet = flags.quiet === true;
   const weights = requireWeights(flags.weights);
   const all = await openDataset(path, { split: 'valid' });
-  const list =
-    flags.shotList === undefined
-      ? undefined
-      : parseShotList(await readText(flags.shotList), flags.shotList, flags.draw);
+  const list = flags.shotList === undefined ? undefined : await readShotList(flags.shotList, flags.draw);
   const dataset = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
   if (!quiet) console.error(describeDataset(dataset));
   for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
@@ -81,27 +77,4 @@ export function describeDataset({ name, images, hasMasks }: Dataset): string {
   const abnormal = images.filter((image) => image.abnormal).length;
   const pixels = hasMasks ? 'with masks' : 'without masks: detection only';
   return `${name}: ${images.length - abnormal} normal and ${abnormal} abnormal images, ${pixels}.`;
-}
-
-/** @throws OptionError without weights. */
-export function requireWeights(weights: string | undefined): string {
-  if (weights !== undefined) return weights;
-  throw new OptionError(
-    'No --weights were given.',
-    'phantom-clip ships with mla-lp; `mla-lp weights pull` fetches the real ones (see `mla-lp weights list`).',
-  );
-}
-
-function shots(text: string): number | 'all' {
-  if (text === 'all') return 'all';
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number of at least 1, or all.');
-  return value;
-}
-
-async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new OptionError(`${path}: it cannot be read (${cause.code}).`, 'Check the path.');
-  });
 }

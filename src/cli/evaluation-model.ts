@@ -1,0 +1,109 @@
+/** The model that an evaluation is of, as the flags say, and what identifies it in results. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
+import { knownDataset } from '../data/known-datasets';
+import { fileBytes } from '../io/node/file-bytes';
+import { openWeights } from '../io/open-weights';
+import { type DetectionModel, MlaLp } from '../library/node';
+import { weightsIdentity } from '../model/identity';
+import type { ChosenBank, TrainedOn } from './bank';
+import type { ModelFlags } from './evaluation-flags';
+import { progressBar } from './progress';
+import type { Session } from './session';
+import { readPrompts, sidecarPrompts } from './sidecar';
+import { requireWeights } from './training-flags';
+import { version } from './version';
+
+export interface EvaluatedModel {
+  readonly model: DetectionModel;
+  /** What makes its results what they are; goes into results. */
+  readonly configuration: Readonly<Record<string, string | number | boolean>>;
+}
+
+/**
+ * @param file trained adapters and prompts; none for method clip. @param dataset names the object in fixed sentences.
+ * @throws OptionError, BadFileError
+ */
+export async function openEvaluatedModel(
+  session: Session,
+  flags: ModelFlags & { quiet?: boolean },
+  file: string | undefined,
+  dataset: string,
+  bank: ChosenBank | undefined,
+): Promise<EvaluatedModel> {
+  const weights = requireWeights(flags.weights);
+  const own =
+    flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
+  const promptFile = flags.prompts ?? own;
+  const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
+  const object = flags.object ?? knownDataset(dataset)?.object;
+  const { method, preset, imageSize, batch } = flags;
+  const bar = progressBar({ label: 'memory bank', total: 0, unit: 'images', quiet: flags.quiet });
+  const model = await MlaLp.load(session.clip, {
+    ...(file !== undefined && { checkpoint: file }),
+    ...(method && { method }),
+    ...(preset && { preset }),
+    ...(imageSize && { imageSize }),
+    ...(batch && { batch }),
+    ...(object !== undefined && { object }),
+    ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
+    ...(prompts && { prompts: prompts.set }),
+    ...(bank && {
+      bank:
+        typeof bank.source === 'string'
+          ? bank.source
+          : { ...bank.source, onProgress: (done: number, total: number) => bar.update(done, total) },
+    }),
+  });
+  if (bank) bar.finish();
+  return {
+    model,
+    configuration: {
+      weights: basename(weights),
+      weightsIdentity: (await weightsIdentity(session.clip.source)).slice(0, 16),
+      ...(file !== undefined && { model: basename(file), modelDigest: await digestOf(file) }),
+      precision: flags.precision,
+      ...(bank && { bank: bank.description }),
+      ...(object !== undefined && model.method === 'clip' && { object }),
+      ...(promptFile !== undefined && model.method === 'clip' && { prompts: basename(promptFile) }),
+    },
+  };
+}
+
+/** Beginning of a file's SHA-256, hexadecimal. */
+async function digestOf(file: string): Promise<string> {
+  if (file.startsWith('synthetic:')) return file;
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** What a model of ours says of its training; nothing for others. @throws BadFileError */
+export async function trainedOn(file: string | undefined): Promise<TrainedOn> {
+  if (file === undefined || file.startsWith('synthetic:')) return {};
+  const source = await openWeights(await fileBytes(file));
+  try {
+    const { metadata } = source;
+    const config = JSON.parse(metadata.get('config') ?? '{}') as { augment?: boolean };
+    const [shots, draw, seed] = ['shots', 'draw', 'seed'].map((key) => metadata.get(key));
+    return {
+      ...(shots !== undefined && { shots: shots === 'all' ? ('all' as const) : Number(shots) }),
+      ...(draw !== undefined && { draw: Number(draw) }),
+      ...(seed !== undefined && { seed: Number(seed) }),
+      ...(typeof config.augment === 'boolean' && { augment: config.augment }),
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+/** What ran, for results. */
+export function versionsOf(session: Session): Record<string, string> {
+  return {
+    'mla-lp': version,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    adapter: session.gpu.name,
+  };
+}
