@@ -1,9 +1,18 @@
-/**
- * One HTML file that shows a run: what ran, every score, every heatmap. It asks no server for anything (a content security
- * policy forbids it), keeps its pictures inside, and treats every name as text.
- */
-import { sniffFormat } from '../data/formats/sniff';
-import { type ColormapName, colormap, defaultColormap } from './colormap';
+/** One HTML file that shows a run: what ran, every score, every heatmap. */
+import { type ColormapName, defaultColormap } from './colormap';
+import {
+  dataUri,
+  facts,
+  minute,
+  NOTICE,
+  pageEnd,
+  pageStart,
+  plural,
+  scaleStyles,
+  short,
+  TRAVELS,
+  text,
+} from './page';
 import { scorePlot } from './score-plot';
 import { script } from './script';
 import { styles } from './styles';
@@ -44,41 +53,22 @@ export interface Report {
   readonly items: readonly ReportItem[];
 }
 
-const NOTICE =
-  'Research software. Not a medical device: not for diagnosis, treatment or any decision about a patient. ' +
-  'Scores rank images; they are no probabilities of disease.';
-
 /** The whole page. Its size is that of the pictures times 4/3; leave out pictures of some items to bound it. */
 export async function reportPage(report: Report): Promise<string> {
-  const css = `${styles}\n.scale{background:linear-gradient(90deg,${gradient(report.colormap ?? defaultColormap)})}`;
-  const policy = [
-    "default-src 'none'",
-    'img-src data:',
-    `style-src '${await digest(css)}'`,
-    `script-src '${await digest(script)}'`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join('; ');
+  const shell = {
+    title: report.title,
+    version: report.version,
+    styles: styles + scaleStyles(report.colormap ?? defaultColormap),
+    script,
+  };
   const { items } = report;
   const stages = items.reduce((most, item) => Math.max(most, item.levels?.length ?? 0), 0);
   const failed = items.filter((item) => item.error !== undefined);
   const cards = items.map(card).join('\n');
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta name="generator" content="mla-lp ${text(report.version)}">
-<title>${text(report.title)}</title>
-<style>${css}</style>
-</head>
-<body>
-<header>
+  return `${await pageStart(shell)}<header>
 <h1>${text(report.title)}</h1>
 <p class="notice" role="note">${NOTICE}</p>
-<dl class="facts">${facts(report)}</dl>
+<dl class="facts">${facts(headLines(report))}</dl>
 </header>
 <main>
 <section aria-labelledby="scores">
@@ -90,30 +80,26 @@ ${failed.length > 0 ? failures(failed) : ''}
 ${cards === '' ? '' : `<section aria-labelledby="images"><h2 id="images">Heatmaps</h2>${controls}<div class="cards">\n${cards}\n</div></section>`}
 </main>
 <footer>Made by mla-lp ${text(report.version)} on ${text(report.date.toISOString().slice(0, 10))}.
-File names and any text burned into the images travel with this file: look before you pass it on.</footer>
-<script>${script}</script>
-</body>
-</html>
-`;
+${TRAVELS}</footer>
+${pageEnd(shell)}`;
 }
 
 const controls = `<p class="controls"><label>Heatmap opacity, all images
 <input type="range" id="opacity-all" min="0" max="100" value="60"></label></p>`;
 
-function facts(report: Report): string {
-  const lines: [string, string][] = [
+function headLines(report: Report): [string, string][] {
+  return [
     ['Method', report.method],
     ['Weights', report.weights],
     ['Adapter', report.adapter],
     ['Software', `mla-lp ${report.version}`],
-    ['Date', `${report.date.toISOString().slice(0, 16).replace('T', ' ')} UTC`],
+    ['Date', minute(report.date)],
     ...Object.entries(report.details ?? {}),
   ];
-  return lines.map(([name, value]) => `<div><dt>${text(name)}</dt><dd>${text(value)}</dd></div>`).join('');
 }
 
 function summary(items: readonly ReportItem[], failed: number): string {
-  const images = `${items.length} ${items.length === 1 ? 'image' : 'images'}`;
+  const images = plural(items.length, 'image');
   return failed > 0 ? `${images}, ${failed} failed` : images;
 }
 
@@ -172,51 +158,4 @@ function card(item: ReportItem, i: number): string {
 <div class="legend"><span>${low}</span><span class="scale"></span><span>${high}</span>
 <label>Opacity <input type="range" class="opacity" min="0" max="100" value="60"></label></div>
 </article>`;
-}
-
-function short(value: number): string {
-  return Math.abs(value) >= 0.01 || value === 0 ? value.toFixed(2) : value.toExponential(1);
-}
-
-function gradient(name: ColormapName): string {
-  const map = colormap(name);
-  return Array.from({ length: 9 }, (_, k) => {
-    const o = Math.round((k * 255) / 8) * 3;
-    return `rgb(${map[o]},${map[o + 1]},${map[o + 2]})`;
-  }).join(',');
-}
-
-function dataUri(picture: Uint8Array): string {
-  const type = sniffFormat(picture) === 'jpeg' ? 'jpeg' : 'png';
-  return `data:image/${type};base64,${base64(picture)}`;
-}
-
-/** btoa takes a string of bytes; in slices, as a call takes a limited number of arguments. */
-function base64(bytes: Uint8Array): string {
-  let binary = '';
-  for (let at = 0; at < bytes.length; at += 0x8000) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  }
-  return btoa(binary);
-}
-
-/** The hash by which a content security policy knows an inline script or style. */
-async function digest(source: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(source));
-  return `sha256-${base64(new Uint8Array(hash))}`;
-}
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-/** Text for HTML content and quoted attributes. Control and direction marks, which can disguise a name, become visible. */
-export function text(value: string): string {
-  return value
-    .replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
-    .replace(/[&<>"']/g, (c) => entities[c]!);
 }
