@@ -103,8 +103,16 @@ function base64(bytes: Uint8Array): string {
 
 /** The hash by which a content security policy knows an inline script or style. */
 async function digest(source: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(source));
-  return `sha256-${base64(new Uint8Array(hash))}`;
+  return `sha256-${base64(await sha256(source))}`;
+}
+
+/** SHA-256 of a text's UTF-8, in hexadecimal. */
+export async function fingerprint(source: string): Promise<string> {
+  return Array.from(await sha256(source), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+async function sha256(source: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(source)));
 }
 
 const entities: Readonly<Record<string, string>> = {

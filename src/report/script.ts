@@ -1,6 +1,7 @@
-/** What the report does by itself: sorting, the before/after cut, opacity. Plain script, allowed by its hash alone. */
-export const script = `
-'use strict';
+/** What reports do by themselves. Plain script, allowed by its hash alone. */
+
+/** A click on a heading sorts the table; "sorted" tells what else has to follow. */
+export const sorting = `
 const table = document.getElementById('table');
 const body = table.tBodies[0];
 const heads = [...table.tHead.rows[0].cells];
@@ -11,14 +12,24 @@ heads.forEach((head, column) => head.firstChild.addEventListener('click', () => 
   heads.forEach((other) => other.removeAttribute('aria-sort'));
   head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
   const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
-  const order = (a, b) => numeric ? a - b : a.localeCompare(b, undefined, { numeric: true });
+  const { compare } = new Intl.Collator(undefined, { numeric: true });
+  const order = (a, b) => numeric ? a - b : compare(a, b);
   const rows = [...body.rows].map((row) => [key(row), row]);
   rows.sort(([a], [b]) => a === '' || b === '' ? (a === '') - (b === '') : (down ? -1 : 1) * order(a, b));
   body.append(...rows.map(([, row]) => row));
-  // The pictures follow the table.
-  const cards = rows.map(([, row]) => document.getElementById(row.dataset.card)).filter(Boolean);
-  document.querySelector('.cards')?.append(...cards);
+  table.dispatchEvent(new Event('sorted'));
 }));
+`;
+
+/** Of a detection report: sorting, the before/after cut, opacity. */
+export const script = `
+'use strict';
+${sorting}
+// The pictures follow the table.
+table.addEventListener('sorted', () => {
+  const cards = [...body.rows].map((row) => document.getElementById(row.dataset.card)).filter(Boolean);
+  document.querySelector('.cards')?.append(...cards);
+});
 const set = (pair, name, value) => pair.style.setProperty(name, value);
 for (const card of document.querySelectorAll('.card')) {
   const pair = card.querySelector('.pair');

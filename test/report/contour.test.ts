@@ -48,10 +48,12 @@ function count(mask: Uint8Array, width: number, height: number, value: number, c
     regions++;
     const queue = [start];
     seen[start] = 1;
-    for (let i = queue.pop(); i !== undefined; i = queue.pop()) {
+    for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
+      const i: number = at;
       for (const dy of [-1, 0, 1]) {
         for (const dx of [-1, 0, 1]) {
-          const [x, y] = [(i % width) + dx, Math.floor(i / width) + dy];
+          const x = (i % width) + dx;
+          const y = Math.floor(i / width) + dy;
           if ((dx && dy && !corners) || x < 0 || y < 0 || x >= width || y >= height) continue;
           const o = y * width + x;
           if (mask[o] === value && !seen[o]) {
