@@ -34,26 +34,71 @@ export interface BatchModel {
   run(pixels: readonly Float32Array[]): Promise<readonly (Detection | ValueError)[]>;
 }
 
+/** Told when a stage of the stream works on a batch: times as `performance.now()` gives them, ms. */
+export type StageObserver = (stage: 'decode' | 'device', from: number, to: number) => void;
+
+/** Batches under way beside the one whose results are being taken: one on the device, one that is decoded. */
+const AHEAD = 2;
+
 /**
- * Yields one outcome an image, in order, as batches finish. The next batch is decoded while the device computes.
+ * Yields one outcome an image, in order, as batches finish. While the caller takes results, the device computes the next batch
+ * and the one after is decoded.
  * @throws DeviceLostError and the like, which concern all images; AbortedError when `signal` fires.
  */
 export async function* detectInBatches(
   images: Iterable<ImageInput>,
   model: BatchModel,
   signal?: AbortSignal,
+  observe: StageObserver = () => {},
 ): AsyncGenerator<DetectOutcome> {
-  let pending: Promise<DetectOutcome[]> | undefined;
-  for (const chunk of chunked(images, model.batch)) {
+  const check = () => {
     if (signal?.aborted) throw new AbortedError();
-    const decoded = await Promise.all(chunk.map(({ input, index }) => decode(input, index, model.imageSize)));
-    if (pending) yield* await pending;
-    pending = runBatch(decoded, model);
+  };
+  const batches: Promise<DetectOutcome[]>[] = [];
+  /** The batch before is decoded: images of one batch at a time are, so that memory stays bounded. */
+  let decoding: Promise<unknown> = Promise.resolve();
+  const start = (chunk: readonly { input: ImageInput; index: number }[]) => {
+    const decoded = decoding.then(async () => {
+      check();
+      return timed(observe, 'decode', () =>
+        Promise.all(chunk.map(({ input, index }) => decode(input, index, model.imageSize))),
+      );
+    });
+    decoding = decoded.catch(() => {});
+    const results = decoded.then((images) => {
+      check();
+      return timed(observe, 'device', () => runBatch(images, model));
+    });
     // An error is reported when the batch is awaited.
-    pending.catch(() => {});
+    results.catch(() => {});
+    batches.push(results);
+  };
+  try {
+    for (const chunk of chunked(images, model.batch)) {
+      if (signal?.aborted) break;
+      start(chunk);
+      if (batches.length > AHEAD) yield* await batches.shift()!;
+    }
+    // Of an interrupted stream, what the device has finished is still given.
+    while (batches.length > 0) yield* await batches.shift()!;
+    check();
+  } finally {
+    // A caller that stops early may free the model next.
+    await Promise.allSettled(batches);
   }
-  if (signal?.aborted) throw new AbortedError();
-  if (pending) yield* await pending;
+}
+
+async function timed<T>(
+  observe: StageObserver,
+  stage: 'decode' | 'device',
+  work: () => Promise<T>,
+): Promise<T> {
+  const from = performance.now();
+  try {
+    return await work();
+  } finally {
+    observe(stage, from, performance.now());
+  }
 }
 
 type Decoded =

@@ -123,14 +123,15 @@ export class Executable {
   }
 
   /**
-   * Uploads inputs, runs every step, reads the wanted outputs. Calls queue up.
+   * Uploads inputs, runs every step, reads the wanted outputs. Calls queue up on the device: the next one is uploaded and submitted
+   * while this one computes.
    * @throws ShapeError for a missing, unknown or wrongly sized input or slice; DeviceLostError.
    */
   run(
     inputs: Readonly<Record<string, RunInput>>,
     options: RunOptions = {},
   ): Promise<Record<string, OutputData>> {
-    return this.#enqueue(async () => {
+    return this.#enqueue(async (submitted) => {
       this.#upload(inputs);
       if (this.options.poison) this.#poison();
       const encoder = this.gpu.device.createCommandEncoder();
@@ -139,7 +140,7 @@ export class Executable {
       for (const command of this.commands) record(pass, command);
       pass.end();
       this.#copyOut(encoder, options.copyTo ?? {});
-      return this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()]);
+      return this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()], submitted);
     });
   }
 
@@ -167,10 +168,14 @@ export class Executable {
     this.gpu.release([...this.arenas, ...this.inputs.values()]);
   }
 
-  #enqueue<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(work);
-    this.#queue = result.catch(() => {});
-    return result;
+  /** @param work calls `submitted` when the device's queue has all of it: from there on the order is kept. */
+  #enqueue<T>(work: (submitted: () => void) => Promise<T>): Promise<T> {
+    const before = this.#queue;
+    let submitted: () => void = () => {};
+    this.#queue = new Promise<void>((done) => {
+      submitted = done;
+    });
+    return before.then(() => work(submitted)).finally(submitted);
   }
 
   #upload(inputs: Readonly<Record<string, RunInput>>): void {
@@ -243,9 +248,14 @@ export class Executable {
     }
   }
 
-  async #finish(encoder: GPUCommandEncoder, wanted: readonly string[]): Promise<Record<string, OutputData>> {
+  async #finish(
+    encoder: GPUCommandEncoder,
+    wanted: readonly string[],
+    submitted: () => void,
+  ): Promise<Record<string, OutputData>> {
     if (wanted.length === 0) {
       this.gpu.device.queue.submit([encoder.finish()]);
+      submitted();
       await this.gpu.idle();
       return {};
     }
@@ -263,6 +273,7 @@ export class Executable {
         encoder.copyBufferToBuffer(this.arenas[slot.arena]!, slot.offset, staging, offset, byteSize(type));
       }
       this.gpu.device.queue.submit([encoder.finish()]);
+      submitted();
       const mapped = await map();
       const results: Record<string, OutputData> = {};
       for (const { name, type, offset } of spans) {
