@@ -10,7 +10,7 @@ import type { RgbImage } from './image';
 import { blob, clamp, type Field, noise } from './phantoms/field';
 import { draw, type Modality, modalities } from './phantoms/modalities';
 
-export { type Modality, modalities } from './phantoms/modalities';
+export { type Modality, modalities, novelModalities } from './phantoms/modalities';
 
 export interface PhantomOptions {
   /** Pixels a side; 112 when left out. */

@@ -1,7 +1,8 @@
-/** Six kinds of picture, each without a lesion. What they share, lesions and noise and colour, is in ../phantoms.ts. */
+/** Kinds of picture, each without a lesion. What they share, lesions and noise and colour, is in ../phantoms.ts. */
 import type { Random } from '../../runtime/random';
-import { blob, clamp, ellipse, type Field, field } from './field';
+import { blob, clamp, ellipse, type Field, field, noise } from './field';
 
+/** What phantom-clip was trained on. */
 export const modalities = [
   'brain MRI',
   'liver CT',
@@ -11,7 +12,10 @@ export const modalities = [
   'histology slide',
 ] as const;
 
-export type Modality = (typeof modalities)[number];
+/** What it never saw: something to train on. Not drawn by lot. */
+export const novelModalities = ['breast ultrasound'] as const;
+
+export type Modality = (typeof modalities | typeof novelModalities)[number];
 
 export interface Anatomy {
   /** Gray values, about 0..1. */
@@ -138,5 +142,36 @@ export const draw: Readonly<Record<Modality, (scene: Scene) => Anatomy>> = {
       }
     }
     return { gray, tissue: field(size, () => 1), contrast: -0.25 };
+  },
+
+  'breast ultrasound': ({ random, size, texture }) => {
+    const [waves, phase] = [random.uniform(2, 7), random.uniform(0, 2 * Math.PI)];
+    const [fat, gland] = [random.uniform(0.2, 0.32), random.uniform(0.66, 0.8)];
+    const depth = (x: number, y: number) => y + 0.03 * Math.sin(x * waves + phase);
+    const echo = field(size, (x, y, i) => {
+      const d = depth(x, y);
+      const level = y < 0.05 ? 0.8 : d < fat ? 0.4 : d < gland ? 0.62 : 0.35;
+      const fascia = 0.35 * Math.exp(-(((d - gland) / 0.012) ** 2));
+      return level + fascia + 0.06 * texture[i]!;
+    });
+    // Lobules of fat are as dark as a lesion; what tells them is the layer they lie in.
+    const lobules = random.integer(2, 6);
+    for (let k = 0; k < lobules; k++) {
+      const [x, y] = [random.uniform(), random.uniform(0.1, fat)];
+      const lobule = ellipse(size, { cx: x, cy: y, a: random.uniform(0.05, 0.12), b: 0.04 });
+      for (let i = 0; i < echo.length; i++) echo[i]! -= 0.15 * lobule[i]!;
+    }
+    // Speckle multiplies: the magnitude of a complex normal field (Rayleigh; Burckhardt 1978).
+    const [real, imaginary] = [noise(random, size, [[56, 1]]), noise(random, size, [[56, 1]])];
+    const fading = random.uniform(0.1, 0.5);
+    const gray = field(size, (_x, y, i) => {
+      const speckle = 0.6 + 0.5 * Math.hypot(real[i]!, imaginary[i]!);
+      return echo[i]! * speckle * (1 - fading * y);
+    });
+    const tissue = field(size, (x, y) => {
+      const d = depth(x, y);
+      return d > fat + 0.02 && d < gland - 0.02 ? 1 : 0;
+    });
+    return { gray, tissue, contrast: -0.25 };
   },
 };
