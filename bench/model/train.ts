@@ -54,8 +54,7 @@ export async function benchTrain(session: Session, choice: ImageChoice, ceilings
       stages: STAGES,
       masks: true,
       augment: false,
-      counts: prompts.counts,
-      length: prompts.length,
+      prompts: { counts: prompts.counts, length: prompts.length },
       parameters,
       recompute: 0,
     };

@@ -48,7 +48,7 @@ export async function openEvaluatedModel(
     ...(batch && { batch }),
     ...(object !== undefined && { object }),
     ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
-    ...(prompts && { prompts: prompts.set }),
+    ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
     ...(bank && {
       bank:
         typeof bank.source === 'string'

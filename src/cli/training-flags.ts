@@ -2,12 +2,17 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TrainOptions } from '../library/node';
 import { OptionError } from '../runtime/errors';
-import { DEFAULTS } from '../training/options';
+import { DEFAULTS, type TrainingMethod } from '../training/options';
 import { notNegative, positiveInteger, wholeNumber } from './options';
+import { readPrompts } from './sidecar';
 
 export interface TrainingFlags {
   weights?: string;
   out: string;
+  method: TrainingMethod;
+  object?: string;
+  prompts?: string;
+  keepEpochs?: boolean;
   init?: string;
   preset?: 'authors' | 'paper';
   imageSize?: number;
@@ -44,6 +49,14 @@ export function addTrainingOptions(command: Command): Command {
   return command
     .option('--weights <file>', 'CLIP weights: a file, a folder, a known name, or synthetic:<model>')
     .option('--out <file>', 'where the trained model goes', DEFAULT_MODEL)
+    .addOption(
+      new Option('--method <name>', 'mla-lp: adapters and prompts; mvfa: adapters alone, fixed sentences')
+        .choices(['mla-lp', 'mvfa'])
+        .default(DEFAULTS.method),
+    )
+    .option('--object <name>', 'what the fixed sentences call the object, e.g. Brain (method mvfa)')
+    .option('--prompts <file>', 'normal and abnormal sentences of your own (method mvfa)')
+    .option('--keep-epochs', 'also keep the model as it was after each epoch: <out>.epoch-N.safetensors')
     .option('--init <file>', 'trained adapters and prompts to begin with')
     .addOption(
       new Option('--preset <name>', "authors: the released code; paper: the paper's equations")
@@ -106,10 +119,18 @@ export function requireWeights(weights: string | undefined): string {
   );
 }
 
-/** The library's options. @param imageSize where the flags name none. */
-export function trainOptions(flags: TrainingFlags, imageSize: number): TrainOptions {
-  const { init, steps, microBatch, memory } = flags;
+/**
+ * The library's options. @param imageSize where the flags name none.
+ * @throws OptionError when the file of sentences cannot be read.
+ */
+export async function trainOptions(flags: TrainingFlags, imageSize: number): Promise<TrainOptions> {
+  const { init, steps, microBatch, memory, object, prompts } = flags;
+  if (object !== undefined && prompts !== undefined)
+    throw new OptionError('--object and --prompts exclude each other.', 'Give one of them.');
   return {
+    method: flags.method,
+    ...(object !== undefined && { object }),
+    ...(prompts !== undefined && { prompts: (await readPrompts(prompts)).set }),
     preset: flags.preset ?? 'authors',
     imageSize,
     stages: flags.stages,

@@ -13,6 +13,7 @@ import type { Clip } from '../model/clip';
 import { AbortedError, OptionError } from '../runtime/errors';
 import type { TrainingState } from '../training/state';
 import type { StepRecord, Trainer } from '../training/trainer';
+import { epochPath } from './epoch-models';
 import { progressBar } from './progress';
 
 export interface TrainingRunOptions {
@@ -26,6 +27,8 @@ export interface TrainingRunOptions {
   readonly log?: string;
   /** Writes the memory bank of the normal images beside the model. */
   readonly bank: boolean;
+  /** Also keeps the model as it was after each epoch. */
+  readonly keepEpochs?: boolean;
   /** Longest time without a saved state, s. */
   readonly saveSeconds: number;
   readonly quiet: boolean;
@@ -145,7 +148,7 @@ function resumeHint(saved: number): string {
 
 async function loop(
   trainer: Trainer,
-  { quiet, saveSeconds }: TrainingRunOptions,
+  { out, keepEpochs = false, quiet, saveSeconds }: TrainingRunOptions,
   { log, save, signal }: { log: JsonLog | undefined; save: () => Promise<void>; signal: AbortSignal },
 ): Promise<void> {
   const bar = progressBar({
@@ -162,6 +165,9 @@ async function loop(
     for await (const record of trainer.run({ signal })) {
       await log?.append(record);
       bar.update(record.step, trainer.totalSteps, describe(record, speed(record.images)));
+      // Before the state is saved: a run that is killed between the two writes the same model once more.
+      if (keepEpochs && record.step % trainer.stepsPerEpoch === 0)
+        await writeFileAtomic(epochPath(out, record.epoch), modelChunks(await trainer.state('model')));
       if (performance.now() - savedAt > saveSeconds * 1000) {
         await save();
         savedAt = performance.now();

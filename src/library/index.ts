@@ -28,4 +28,4 @@ export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';
 export type { ImageInput } from './platform';
-export { createTrainer, type TrainingImage, type TrainOptions } from './train';
+export { createTrainer, imageIdentity, type TrainingImage, type TrainOptions } from './train';

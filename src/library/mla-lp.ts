@@ -3,9 +3,16 @@ import type { ActivationKind } from '../kernels/activation/activation';
 import type { Clip } from '../model/clip';
 import { gridFor } from '../model/clip-config';
 import { type Detection, Detector, type Method } from '../model/detector';
+import { fixedColumns } from '../model/fixed-columns';
 import { weightsIdentity } from '../model/identity';
 import { presetNamed } from '../model/presets';
-import { fixedPrompts, learnablePromptTokens, type PromptSet, promptTokens } from '../model/prompts';
+import {
+  DEFAULT_OBJECT,
+  fixedPrompts,
+  learnablePromptTokens,
+  type PromptSet,
+  parsePrompts,
+} from '../model/prompts';
 import { syntheticCheckpoint } from '../model/synthetic';
 import type { TensorSource } from '../model/tensor-source';
 import { loadWeights } from '../model/weight-loader';
@@ -29,9 +36,14 @@ export interface MlaLpOptions {
   readonly nativeImageSize?: number;
   /** Images per run; 1 on software adapters, else 8, unless told. */
   readonly batch?: number;
-  /** Fixed sentences instead of MVFA's ensemble, for method clip and for checkpoints without prompts. */
+  /**
+   * Fixed sentences instead of MVFA's ensemble, for method clip and for checkpoints without prompts; those that the checkpoint
+   * was trained with, if it says so.
+   */
   readonly prompts?: PromptSet;
-  /** What MVFA's ensemble calls the object, e.g. "Brain". */
+  /** Sentences that come with the CLIP weights, where nothing else names any. */
+  readonly nativePrompts?: PromptSet;
+  /** What MVFA's ensemble calls the object, e.g. "Brain"; what the checkpoint was trained with, else "medical image". */
   readonly object?: string;
 }
 
@@ -69,7 +81,7 @@ export class MlaLp implements DetectionModel {
    * @throws OptionError, ShapeError, BadFileError before GPU work starts where the fault can be known.
    */
   static async load(clip: Clip, options: MlaLpOptions = {}): Promise<MlaLp> {
-    const { checkpoint, prompts, object = 'medical image' } = options;
+    const { checkpoint } = options;
     const method = options.method ?? (checkpoint ? 'mla-lp' : 'clip');
     const batch = options.batch ?? (clip.gpu.caps.software ? 1 : 8);
     if (!Number.isInteger(batch) || batch < 1)
@@ -90,7 +102,7 @@ export class MlaLp implements DetectionModel {
       Detector.check(clip, shape, batch);
       const text = trained?.hasPrompts
         ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
-        : await fixedColumns(clip, prompts ?? fixedPrompts(object), preset.activation);
+        : await fixedColumns(clip, sentencesFor(options, made), preset.activation);
       clip.releaseText();
       return new MlaLp(clip, await Detector.create(clip, { ...shape, text }, trained?.source), batch);
     } finally {
@@ -127,6 +139,18 @@ export class MlaLp implements DetectionModel {
   }
 }
 
+/** What the caller says, then what the checkpoint was trained with, then what came with the weights. */
+function sentencesFor(
+  { prompts, object, nativePrompts }: MlaLpOptions,
+  made: { readonly sentences?: PromptSet; readonly object?: string },
+): PromptSet {
+  if (prompts) return prompts;
+  if (object !== undefined) return fixedPrompts(object);
+  if (made.sentences) return made.sentences;
+  if (made.object !== undefined) return fixedPrompts(made.object);
+  return nativePrompts ?? fixedPrompts(DEFAULT_OBJECT);
+}
+
 interface Trained {
   readonly source: TensorSource;
   readonly stages: number;
@@ -146,8 +170,9 @@ async function openAdapters(input: WeightsInput, clip: Clip): Promise<Trained> {
 async function trainedWith(
   { label, metadata }: TensorSource,
   clip: Clip,
-): Promise<{ preset?: string; imageSize?: number }> {
+): Promise<{ preset?: string; imageSize?: number; object?: string; sentences?: PromptSet }> {
   const [weights, preset, imageSize] = ['weights', 'preset', 'imageSize'].map((key) => metadata.get(key));
+  const [object, sentences] = ['object', 'sentences'].map((key) => metadata.get(key));
   if (weights !== undefined && weights !== (await weightsIdentity(clip.source))) {
     throw new BadFileError(
       label,
@@ -158,6 +183,8 @@ async function trainedWith(
   return {
     ...(preset !== undefined && { preset }),
     ...(imageSize !== undefined && { imageSize: Number(imageSize) }),
+    ...(object !== undefined && { object }),
+    ...(sentences !== undefined && { sentences: parsePrompts(sentences, label) }),
   };
 }
 
@@ -181,16 +208,4 @@ async function learnedColumns(
   } finally {
     contexts.destroy();
   }
-}
-
-async function fixedColumns(
-  clip: Clip,
-  prompts: PromptSet,
-  activation: ActivationKind,
-): Promise<Float32Array<ArrayBuffer>> {
-  const tokens = await promptTokens(prompts, clip.config.context);
-  const columns = new Float32Array(2 * clip.config.embed);
-  columns.set(await clip.fixedColumn(tokens.normal, activation), 0);
-  columns.set(await clip.fixedColumn(tokens.abnormal, activation), clip.config.embed);
-  return columns;
 }

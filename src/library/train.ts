@@ -3,6 +3,7 @@ import { blobBytes } from '../io/bytes';
 import { readTrainingState } from '../io/training-state';
 import type { Clip } from '../model/clip';
 import { presetNamed } from '../model/presets';
+import type { PromptSet } from '../model/prompts';
 import { crc32 } from '../runtime/crc32';
 import { completeOptions, type TrainingOptions } from '../training/options';
 import type { TrainingSample } from '../training/samples';
@@ -25,6 +26,12 @@ export interface TrainingImage {
 export interface TrainOptions extends Partial<Omit<TrainingOptions, 'preset'>> {
   /** `authors` follows the released code, `paper` the equations; `authors` unless told. */
   readonly preset?: 'authors' | 'paper';
+  /** Method mvfa: sentences of the two text columns, instead of MVFA's ensemble. */
+  readonly prompts?: PromptSet;
+  /** Method mvfa: what the ensemble calls the object, e.g. "Brain"; "medical image" unless told. */
+  readonly object?: string;
+  /** What the model's file shall say of the run beside its numbers, under keys of yours: no path, nothing of a patient. */
+  readonly about?: Readonly<Record<string, string>>;
   /** Trained adapters and prompts to begin with, instead of fresh ones; formats as for detection. */
   readonly init?: WeightsInput;
   /** A state that `trainer.state()` gave, or a file of one: training goes on there. */
@@ -47,7 +54,7 @@ export async function createTrainer(
   images: readonly TrainingImage[],
   options: TrainOptions = {},
 ): Promise<Trainer> {
-  const { preset, init, resume, ...numbers } = options;
+  const { preset, prompts, object, about, init, resume, ...numbers } = options;
   const settings = completeOptions({ ...numbers, preset: presetNamed(preset ?? 'authors') });
   const samples = await samplesOf(images, settings.imageSize);
   const initial = init === undefined ? undefined : await openTensors(init);
@@ -55,6 +62,9 @@ export async function createTrainer(
     const state = resume === undefined ? undefined : await stateOf(resume);
     return await Trainer.create(clip, samples, {
       ...settings,
+      ...(prompts && { sentences: prompts }),
+      ...(object !== undefined && { object }),
+      ...(about && { about }),
       ...(initial && { init: initial }),
       ...(state && { resume: state }),
       spill: (entryBytes) => platform().openSpill(entryBytes),
@@ -84,7 +94,7 @@ async function samplesOf(images: readonly TrainingImage[], size: number): Promis
     samples.push({
       abnormal,
       hasMask: abnormal ? mask !== undefined : masked.has(group),
-      identity: `${await identityOf(image)} ${mask === undefined ? '' : await identityOf(mask)}`,
+      identity: `${await imageIdentity(image)} ${mask === undefined ? '' : await imageIdentity(mask)}`,
       ...(group !== undefined && { group }),
       load: () => loadSample({ path: image, ...(abnormal && mask !== undefined && { mask }) }, size, read),
     });
@@ -95,8 +105,11 @@ async function samplesOf(images: readonly TrainingImage[], size: number): Promis
 /** Bytes of a file's beginning that tell it from another of the same length. */
 const HEAD = 64 * 1024;
 
-/** Length and checksum, of a file's first part only: nothing that names the image. */
-async function identityOf(input: ImageInput): Promise<string> {
+/**
+ * Length and checksum, of a file's first part only: nothing that names the image. A trained model's file lists those of the
+ * normal images that it was trained on (`normals`).
+ */
+export async function imageIdentity(input: ImageInput): Promise<string> {
   if (typeof input === 'string' || input instanceof Blob) {
     const bytes = typeof input === 'string' ? await platform().openFile(input) : blobBytes(input, 'image');
     try {

@@ -68,6 +68,9 @@ export async function promptTokens(prompts: PromptSet, context = 77): Promise<Pr
   };
 }
 
+/** What the ensemble calls the object when nobody says. */
+export const DEFAULT_OBJECT = 'medical image';
+
 /** What MVFA calls the object in each of its data sets. */
 export const objectNames = {
   Brain: 'Brain',

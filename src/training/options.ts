@@ -6,13 +6,17 @@ import type { ScheduleName } from './schedule';
 
 export type OptimiserName = 'adam' | 'adamw' | 'sgd';
 
+/** `mla-lp`: adapters and context vectors. `mvfa`: adapters alone, against the text columns of fixed sentences. */
+export type TrainingMethod = 'mla-lp' | 'mvfa';
+
 export interface TrainingOptions {
+  readonly method: TrainingMethod;
   readonly preset: Preset;
   /** Side the model runs at, px. */
   readonly imageSize: number;
   /** Depths that carry adapters. */
   readonly stages: number;
-  /** Learned vectors before each phrase. */
+  /** Learned vectors before each phrase; method mla-lp. */
   readonly contextVectors: number;
   /** Images a step. */
   readonly batch: number;
@@ -44,6 +48,7 @@ export interface TrainingOptions {
 }
 
 export const DEFAULTS: TrainingOptions = {
+  method: 'mla-lp',
   preset: AUTHORS,
   imageSize: 240,
   stages: 4,
@@ -97,6 +102,8 @@ export function completeOptions(given: Partial<TrainingOptions>): TrainingOption
       throw new OptionError(`${name} is ${values[name]}.`, 'Give a number of at least 0.');
     }
   }
+  if (options.method !== 'mla-lp' && options.method !== 'mvfa')
+    throw new OptionError(`There is no method ${options.method} to train.`, 'Use mla-lp or mvfa.');
   if (!options.betas.every((beta) => beta >= 0 && beta < 1)) {
     throw new OptionError(`betas are ${options.betas.join(' and ')}.`, 'Give two numbers from 0 to below 1.');
   }

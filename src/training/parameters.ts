@@ -16,7 +16,7 @@ export interface Parameter {
   readonly trained: boolean;
 }
 
-/** Every tensor of a checkpoint, in a fixed order. */
+/** Every tensor of a checkpoint, in a fixed order. @param contextVectors 0: no prompts are learned. */
 export function parametersOf(config: ClipConfig, stages: number, contextVectors: number): Parameter[] {
   const parameters: Parameter[] = [];
   for (const head of ['seg', 'det'] as const) {
@@ -28,6 +28,7 @@ export function parametersOf(config: ClipConfig, stages: number, contextVectors:
       );
     }
   }
+  if (contextVectors === 0) return parameters;
   for (const kind of ['normal', 'abnormal'] as const) {
     const shape = [learnablePhrases[kind].length, contextVectors, config.textWidth];
     parameters.push({ name: contextName(kind), shape, group: 'prompts', trained: true });

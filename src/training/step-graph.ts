@@ -24,10 +24,13 @@ export interface StepGraphOptions extends AdapterOptions {
   readonly masks: boolean;
   /** Whether masks are warped by `transforms`, as the images were. */
   readonly augment: boolean;
-  /** Phrases a class. */
-  readonly counts: PromptCounts;
-  /** Tokens of a prompt that the text tower sees. */
-  readonly length: number;
+  /** What the text tower sees; without it the text columns are fixed, and it is no part of the step. */
+  readonly prompts?: {
+    /** Phrases a class. */
+    readonly counts: PromptCounts;
+    /** Tokens of a prompt. */
+    readonly length: number;
+  };
   readonly parameters: readonly Parameter[];
   /** How many blocks compute their inner tensors again for backward instead of keeping them. */
   readonly recompute: number;
@@ -70,12 +73,12 @@ export function prefixGraph(options: StepGraphOptions): Graph {
  * Inputs: features [B, T, width] as `prefixGraph` gives them; labels f32 [B] of 0 and 1; detWeights and segWeights f32 [B],
  * each image's share of the mean (0 leaves it out); scale f32 [1], the factor on all gradients; keep f32 [2] of
  * `accumulate`; with `masks`, masks f32 [B, S, S] and, with `augment`, transforms f32 [B, 6].
- * Weights: CLIP's, the parameters, prompt.tokens f32 [P, length, textWidth], prompt.ends u32 [P], and grad.<parameter>, to
- * which the step adds its gradients.
+ * Weights: CLIP's, the parameters, grad.<parameter>, to which the step adds its gradients, and with learned prompts
+ * prompt.tokens f32 [P, length, textWidth] and prompt.ends u32 [P], else text.columns f32 [2, embed], unit rows, normal first.
  * Outputs: det.i f32 [1] and, with `masks`, seg.i f32 [2] (focal, dice) per stage: the losses, not scaled.
  */
 export function stepGraph(options: StepGraphOptions): Graph {
-  const { config, dtype, batch, imageSize, masks, augment, counts, length, preset } = options;
+  const { config, dtype, batch, imageSize, masks, augment, preset } = options;
   const tower = { ...options, training: true };
   const g = new Graph();
   const features = g.input('features', dtype, [batch, tokensOf(options), config.width]);
@@ -84,16 +87,7 @@ export function stepGraph(options: StepGraphOptions): Graph {
   const scale = g.input('scale', 'f32', [1]);
   const keep = g.input('keep', 'f32', [2]);
   const parameters = new Map(options.parameters.map((p) => [p.name, g.weight(p.name, 'f32', p.shape)]));
-  const contexts = (['normal', 'abnormal'] as const).map((kind) => parameters.get(contextName(kind))!);
-  const prompts = counts.normal + counts.abnormal;
-  const text = promptColumns(
-    g,
-    g.weight('prompt.tokens', 'f32', [prompts, length, config.textWidth]),
-    g.weight('prompt.ends', 'u32', [prompts]),
-    contexts,
-    counts,
-    { ...tower, causal: preset.causalPrompts },
-  );
+  const text = textColumns(g, parameters, options);
   const truth = masks ? maskInput(g, batch, imageSize, augment) : undefined;
   const seeds: Seed[] = [];
   const [start] = stageBlocks(config.layers, options.stages) as [number];
@@ -127,6 +121,22 @@ export function stepGraph(options: StepGraphOptions): Graph {
   return g;
 }
 
+/** f32 [2, embed]: of learned prompts, or constant. */
+function textColumns(g: Graph, parameters: ReadonlyMap<string, Tensor>, options: StepGraphOptions): Tensor {
+  const { config, prompts, preset } = options;
+  if (!prompts) return g.weight('text.columns', 'f32', [2, config.embed]);
+  const { counts, length } = prompts;
+  const count = counts.normal + counts.abnormal;
+  return promptColumns(
+    g,
+    g.weight('prompt.tokens', 'f32', [count, length, config.textWidth]),
+    g.weight('prompt.ends', 'u32', [count]),
+    (['normal', 'abnormal'] as const).map((kind) => parameters.get(contextName(kind))!),
+    counts,
+    { ...options, training: true, causal: preset.causalPrompts },
+  );
+}
+
 function maskInput(
   g: Graph,
   batch: number,
@@ -150,9 +160,9 @@ function blocksOf(g: Graph): string[] {
 }
 
 /** Blocks that a step's gradient passes: as many as can be recomputed. */
-export function recomputableBlocks({ config, stages }: StepGraphOptions): number {
+export function recomputableBlocks({ config, stages, prompts }: StepGraphOptions): number {
   const [first] = stageBlocks(config.layers, stages) as [number];
-  return config.layers - first + config.textLayers;
+  return config.layers - first + (prompts ? config.textLayers : 0);
 }
 
 /**

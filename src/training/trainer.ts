@@ -3,9 +3,10 @@
  * samples as numbers only; files, images and screens are the callers'.
  */
 import { augmentations } from '../kernels/warp/augmentations';
-import type { Clip } from '../model/clip';
+import type { Clip, PromptInputs } from '../model/clip';
+import { fixedColumns } from '../model/fixed-columns';
 import { sha256, weightsIdentity } from '../model/identity';
-import { learnablePromptTokens } from '../model/prompts';
+import { DEFAULT_OBJECT, fixedPrompts, learnablePromptTokens, type PromptSet } from '../model/prompts';
 import type { Spill } from '../model/spill';
 import { elementCount, type TensorSource } from '../model/tensor-source';
 import { BufferStore } from '../runtime/buffer-store';
@@ -60,6 +61,12 @@ export interface TrainerSettings extends Partial<TrainingOptions> {
   readonly init?: TensorSource;
   /** Goes on from here. The options must be those of the saved run. */
   readonly resume?: TrainingState;
+  /** Method mvfa: sentences of the text columns; else MVFA's ensemble for `object`. */
+  readonly sentences?: PromptSet;
+  /** Method mvfa: what the ensemble calls the object, e.g. "Brain"; "medical image" unless told. */
+  readonly object?: string;
+  /** What the model's file shall say of the run beside its numbers, under keys of the caller's: no path, nothing of a patient. */
+  readonly about?: Readonly<Record<string, string>>;
   /** Takes cached features that the device has no room for; without it they are computed again. */
   readonly spill?: (entryBytes: number) => Promise<Spill>;
 }
@@ -75,6 +82,7 @@ const MASK_BYTES = 512 * 1024 * 1024;
 
 /** Options that change the numbers: a resumed run must have the same. */
 const NUMERIC = [
+  'method',
   'imageSize',
   'stages',
   'contextVectors',
@@ -96,6 +104,16 @@ const NUMERIC = [
 ] as const;
 
 type Groups = Record<ParameterGroup, number>;
+
+/** Where the text columns come from. */
+type TextSide =
+  | { readonly learned: PromptInputs }
+  | {
+      /** f32 [2, embed]. */
+      readonly columns: Float32Array<ArrayBuffer>;
+      /** How a model's file names the sentences: detection needs the same. */
+      readonly said: readonly [key: 'object' | 'sentences', value: string];
+    };
 
 interface Loaded {
   readonly pixels: Float32Array;
@@ -128,12 +146,14 @@ export class Trainer {
     /** What the largest step takes. */
     readonly memory: MemoryChoice,
     private readonly identities: { readonly weights: string; readonly data: string },
+    /** Metadata that only says what was. */
+    private readonly about: ReadonlyMap<string, string>,
   ) {
     this.#versions = options.augment ? augmentations().map(({ matrix }) => matrix) : [[]];
     const groups = samples.flatMap(({ group = '' }) => this.#versions.map(() => group));
     this.#order = new BatchOrder(groups, options);
     this.#scale = clip.precision === 'f16' ? FIRST_SCALE : 1;
-    this.#releaseText = clip.holdText();
+    this.#releaseText = graph.prompts ? clip.holdText() : () => clip.releaseText();
   }
 
   /**
@@ -145,15 +165,15 @@ export class Trainer {
     samples: readonly TrainingSample[],
     settings: TrainerSettings = {},
   ): Promise<Trainer> {
-    const { init, resume, spill, ...given } = settings;
+    const { init, resume, spill, sentences, object, about, ...given } = settings;
     const options = completeOptions(given);
-    const { preset, imageSize, stages, contextVectors } = options;
+    const { method, preset, imageSize, stages } = options;
     if (!samples.some((s) => s.abnormal) || !samples.some((s) => !s.abnormal)) {
       throw new OptionError('Training needs normal and abnormal images.', 'Give at least one of each.');
     }
     const { gpu, config, precision } = clip;
-    const tokens = await learnablePromptTokens(contextVectors, config.context);
-    const prompts = await clip.promptInputs(tokens, preset.causalPrompts);
+    const text = await textSide(clip, options, sentences, object);
+    const contextVectors = method === 'mla-lp' ? options.contextVectors : 0;
     const parameters = parametersOf(config, stages, contextVectors);
     const items = samples.length * (options.augment ? augmentations().length : 1);
     const batch = Math.min(options.microBatch || options.batch, options.batch, items);
@@ -167,8 +187,9 @@ export class Trainer {
       imageSize,
       stages,
       augment: options.augment,
-      counts: prompts.counts,
-      length: prompts.length,
+      ...('learned' in text && {
+        prompts: { counts: text.learned.counts, length: text.learned.length },
+      }),
       parameters,
       recompute: 0,
     };
@@ -193,7 +214,7 @@ export class Trainer {
       weights: await weightsIdentity(clip.source),
       data: await sha256(samples.map((s) => `${s.identity} ${s.abnormal} ${s.hasMask}`).join('\n')),
     };
-    if (resume) checkResumable(resume, options, identities, precision);
+    if (resume) checkResumable(resume, options, identities, precision, text);
     const entryBytes = tokensOf(graph) * config.width * (precision === 'f16' ? 2 : 4);
     const spare = options.memory || !memory.spare ? memory.spare : Math.min(memory.spare, DEFAULT_BUDGET);
     const room = Math.floor(spare / entryBytes) >= items;
@@ -212,9 +233,10 @@ export class Trainer {
       cache,
       memory,
       identities,
+      new Map([...Object.entries(about ?? {}), ...('said' in text ? [text.said] : [])]),
     );
     try {
-      await trainer.#fillStore(prompts, init, resume);
+      await trainer.#fillStore(text, init, resume);
       return trainer;
     } catch (error) {
       await trainer.destroy();
@@ -271,15 +293,19 @@ export class Trainer {
         }
       }
     }
-    const { preset, imageSize, seed } = this.options;
+    const { method, preset, imageSize, seed, epochs } = this.options;
     const metadata = new Map<string, string>([
+      ...this.about,
       ['format', what === 'training' ? 'mla-lp-training' : 'mla-lp'],
       ['version', '1'],
+      ['method', method],
       ['preset', preset.name],
       ['imageSize', String(imageSize)],
       ['precision', this.clip.precision],
       ['seed', String(seed)],
       ['step', String(this.step)],
+      ['steps', String(this.totalSteps)],
+      ['epochs', String(epochs)],
       ['weights', this.identities.weights],
       ['config', numericConfig(this.options)],
     ]);
@@ -287,6 +313,10 @@ export class Trainer {
       metadata.set('data', this.identities.data);
       metadata.set('updates', JSON.stringify(this.#updates));
       metadata.set('scale', JSON.stringify({ value: this.#scale, calm: this.#calm }));
+    } else if (this.samples.every(({ group }) => group === undefined)) {
+      // The memory bank can be made again from these.
+      const normals = this.samples.filter(({ abnormal }) => !abnormal).map((s) => s.identity.trim());
+      metadata.set('normals', JSON.stringify(normals));
     }
     return { parameters: values, slots, metadata };
   }
@@ -335,11 +365,7 @@ export class Trainer {
   }
 
   async #fillStore(
-    prompts: {
-      readonly tokens: Float32Array<ArrayBuffer>;
-      readonly ends: Uint32Array;
-      readonly length: number;
-    },
+    text: TextSide,
     init: TensorSource | undefined,
     resume: TrainingState | undefined,
   ): Promise<void> {
@@ -368,10 +394,14 @@ export class Trainer {
       const { length } = trainedParameters(parameters, masks);
       if (!store.has(normsName(length))) await put(normsName(length), [length]);
     }
-    const count = prompts.ends.length;
-    await put('prompt.tokens', [count, prompts.length, this.clip.config.textWidth], prompts.tokens);
-    await store.create('prompt.ends', { dtype: 'u32', shape: [count] });
-    await store.write('prompt.ends', Float32Array.from(prompts.ends));
+    if ('learned' in text) {
+      const { tokens, ends, length } = text.learned;
+      await put('prompt.tokens', [ends.length, length, this.clip.config.textWidth], tokens);
+      await store.create('prompt.ends', { dtype: 'u32', shape: [ends.length] });
+      await store.write('prompt.ends', Float32Array.from(ends));
+    } else {
+      await put('text.columns', [2, this.clip.config.embed], text.columns);
+    }
     await store.flush();
     if (!resume) return;
     this.step = Number(resume.metadata.get('step'));
@@ -589,7 +619,7 @@ export class Trainer {
 
   async #update(masks: boolean): Promise<Float32Array> {
     const executable = await this.#executable(masks ? 'update' : 'update-labels');
-    const groups: ParameterGroup[] = masks ? ['seg', 'det', 'prompts'] : ['det', 'prompts'];
+    const groups = new Set(trainedParameters(this.graph.parameters, masks).map(({ group }) => group));
     const inputs: Record<string, RunInput> = {
       clip: Float32Array.of(1 / this.#scale, this.options.maxNorm),
     };
@@ -651,6 +681,7 @@ function checkResumable(
   options: TrainingOptions,
   identities: { weights: string; data: string },
   precision: string,
+  text: TextSide,
 ): void {
   const refuse = (what: string, remedy: string): never => {
     throw new OptionError(`The saved run cannot be resumed: ${what}.`, remedy);
@@ -664,6 +695,8 @@ function checkResumable(
     refuse(`it used preset ${metadata.get('preset')}`, 'Give the same.');
   if (metadata.get('precision') !== precision)
     refuse(`it used ${metadata.get('precision')}`, 'Give the same --precision.');
+  if ('said' in text && metadata.get(text.said[0]) !== text.said[1])
+    refuse('it used other sentences', 'Give the same --object or --prompts.');
   const saved = JSON.parse(metadata.get('config') ?? '{}') as Record<string, unknown>;
   const now = JSON.parse(numericConfig(options)) as Record<string, unknown>;
   for (const name of [...NUMERIC, 'total']) {
@@ -677,6 +710,26 @@ function numericConfig(options: TrainingOptions): string {
   // A falling rate depends on where the run ends; a constant one may be trained on for longer.
   const { schedule, epochs, steps } = options;
   return JSON.stringify({ ...numbers, ...(schedule !== 'constant' && { total: { epochs, steps } }) });
+}
+
+async function textSide(
+  clip: Clip,
+  { method, preset, contextVectors }: TrainingOptions,
+  sentences: PromptSet | undefined,
+  object: string | undefined,
+): Promise<TextSide> {
+  if (method === 'mla-lp') {
+    if (sentences ?? object)
+      throw new OptionError('Method mla-lp learns its prompts.', 'Use method mvfa to train on sentences.');
+    const tokens = await learnablePromptTokens(contextVectors, clip.config.context);
+    return { learned: await clip.promptInputs(tokens, preset.causalPrompts) };
+  }
+  const { normal, abnormal } = sentences ?? fixedPrompts(object ?? DEFAULT_OBJECT);
+  const columns = await fixedColumns(clip, { normal, abnormal }, preset.activation);
+  const said = sentences
+    ? (['sentences', JSON.stringify({ normal, abnormal })] as const)
+    : (['object', object ?? DEFAULT_OBJECT] as const);
+  return { columns, said };
 }
 
 /** The initial value that a checkpoint brings, if one was given. @throws BadFileError when it lacks it. */

@@ -15,6 +15,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makePhantom } from '../../src/data/phantoms';
+import { memoryBytes } from '../../src/io/bytes';
+import { openSafetensors } from '../../src/io/safetensors';
+import { imageIdentity } from '../../src/library/node';
 import { encodePng } from '../../src/platform/node/encode-png';
 import { CLI_ENTRY, runCli } from '../helpers/cli';
 import { fixture } from '../helpers/goldens';
@@ -201,6 +204,85 @@ describe('bad days', () => {
     expect(second.code).toBe(2);
     expect((await first).code).toBe(0);
   });
+});
+
+test('method mvfa: adapters alone, every epoch kept, and a model that says what it was made of', async () => {
+  const out = join(root, 'mvfa.safetensors');
+  const sentences = join(root, 'sentences.txt');
+  writeFileSync(sentences, '[normal]\na healthy scan.\n[abnormal]\na scan with a lesion.\n');
+  const options = [
+    '--method',
+    'mvfa',
+    '--prompts',
+    sentences,
+    '--no-augment',
+    '--batch',
+    '2',
+    '--epochs',
+    '2',
+  ];
+  const size = ['--image-size', '42', '--seed', '7', '--shots', '2'];
+  const weights = TINY.slice(0, 2);
+  const trained = await runCli([
+    'train',
+    data,
+    ...weights,
+    ...size,
+    ...options,
+    '--keep-epochs',
+    '--out',
+    out,
+  ]);
+  expect(trained.code).toBe(0);
+  const open = async (path: string) =>
+    openSafetensors(memoryBytes(Uint8Array.from(readFileSync(path)), path));
+  const model = await open(out);
+  expect([...model.tensors.keys()].some((name) => name.startsWith('prompt_learner'))).toBe(false);
+  const said = Object.fromEntries(model.metadata);
+  expect(said).toMatchObject({
+    method: 'mvfa',
+    dataset: 'tiny',
+    shots: '2',
+    seed: '7',
+    epochs: '2',
+    steps: '4',
+  });
+  expect(JSON.parse(said.sentences!)).toEqual({
+    normal: ['a healthy scan.'],
+    abnormal: ['a scan with a lesion.'],
+  });
+  const normals = [0, 2].map((i) => imageIdentity(join(data, 'normal', `image${i}.png`)));
+  expect(JSON.parse(said.normals!).sort()).toEqual((await Promise.all(normals)).sort());
+  const epochs = [1, 2].map((n) => join(root, `mvfa.epoch-${n}.safetensors`));
+  expect(hash(epochs[1]!)).toBe(hash(out));
+  const first = await open(epochs[0]!);
+  expect(first.metadata.get('step')).toBe('2');
+  const name = 'det_adapters.0.fc1.0.weight';
+  expect(await first.read(name)).not.toEqual(await model.read(name));
+  const detected = await runCli([
+    'detect',
+    join(data, 'abnormal'),
+    ...weights,
+    '--checkpoint',
+    out,
+    '--json',
+    '--quiet',
+  ]);
+  expect(detected.code).toBe(0);
+  expect(detected.stdout.trim().split('\n')).toHaveLength(2);
+  const both = await runCli([
+    'train',
+    data,
+    ...weights,
+    ...size,
+    ...options,
+    '--object',
+    'Brain',
+    '--out',
+    out,
+  ]);
+  expect(both.stderr).toMatch(/--object and --prompts exclude each other/);
+  expect(both.code).toBe(2);
 });
 
 test('train-zero leaves one data set out and trains on single-set batches of the others', async () => {

@@ -22,11 +22,16 @@ const { golden, weights, init, samples } = await tinyCase();
 const numbers = JSON.parse(readFileSync(fixture('tiny/golden.json'), 'utf8'));
 const config = readClipConfig(weights);
 
-/** Losses and gradients of one step, all intermediates poisoned. */
-async function oneStep(presetName: 'authors' | 'paper', recompute: number, masks = true) {
+/** Losses and gradients of one step, all intermediates poisoned. @param columns f32 [2, embed] instead of learned prompts. */
+async function oneStep(
+  presetName: 'authors' | 'paper',
+  recompute: number,
+  masks = true,
+  columns?: Float32Array<ArrayBuffer>,
+) {
   const preset = presetNamed(presetName);
   const clip = new Clip(gpu, weights, config, 'f32');
-  const parameters = parametersOf(config, 4, 8);
+  const parameters = parametersOf(config, 4, columns ? 0 : 8);
   const prompts = await clip.promptInputs(
     await learnablePromptTokens(8, config.context),
     preset.causalPrompts,
@@ -41,8 +46,7 @@ async function oneStep(presetName: 'authors' | 'paper', recompute: number, masks
     stages: 4,
     masks,
     augment: false,
-    counts: prompts.counts,
-    length: prompts.length,
+    ...(!columns && { prompts: { counts: prompts.counts, length: prompts.length } }),
     parameters,
     recompute,
   };
@@ -53,6 +57,10 @@ async function oneStep(presetName: 'authors' | 'paper', recompute: number, masks
     await store.create(gradientName(name), { dtype: 'f32', shape });
     // What an earlier step left must not show.
     await store.write(gradientName(name), new Float32Array(elementCount(shape)).fill(Number.NaN));
+  }
+  if (columns) {
+    await store.create('text.columns', { dtype: 'f32', shape: [2, config.embed] });
+    await store.write('text.columns', columns);
   }
   const count = prompts.ends.length;
   await store.create('prompt.tokens', { dtype: 'f32', shape: [count, prompts.length, config.textWidth] });
@@ -135,6 +143,30 @@ describe.each(['authors', 'paper'] as const)('preset %s', (name) => {
     await clip.vision.destroy();
   });
 });
+
+test.each(['authors', 'paper'] as const)(
+  'fixed text columns, preset %s: the same losses and gradients of adapters',
+  async (name) => {
+    const text = await golden.read(`${name}.text`);
+    const columns = Float32Array.from({ length: text.length }, (_, i) => {
+      const [column, c] = [Math.floor(i / config.embed), i % config.embed];
+      return text[2 * c + column]!;
+    });
+    const want = numbers.presets[name];
+    const { losses, gradients, graph } = await oneStep(name, 0, true, columns);
+    expect(sum(losses, 'det.') / want.det_loss - 1).toBeCloseTo(0, 4);
+    expect(sum(losses, 'seg.') / want.seg_loss - 1).toBeCloseTo(0, 4);
+    expect(gradients.size).toBe(16);
+    for (const [parameter, got] of gradients) {
+      if (/3\.fc2/.test(parameter)) continue;
+      expect(relativeError(got, await golden.read(`${name}.grad.${parameter}`)), parameter).toBeLessThan(
+        1e-4,
+      );
+    }
+    // The text tower is no part of the step.
+    expect([...graph.weights.keys()].filter((weight) => weight.startsWith('transformer.'))).toEqual([]);
+  },
+);
 
 test('recomputed blocks change no bit', async () => {
   const kept = await oneStep('paper', 0);

@@ -4,9 +4,12 @@ import { blobSpill } from '../../src/io/blob-spill';
 import { memoryBytes } from '../../src/io/bytes';
 import { openSafetensors } from '../../src/io/safetensors';
 import { readTrainingState, trainingStateChunks } from '../../src/io/training-state';
+import { MlaLp, type MlaLpOptions } from '../../src/library/node';
 import { Clip } from '../../src/model/clip';
 import { readClipConfig } from '../../src/model/clip-config';
+import { fixedColumns } from '../../src/model/fixed-columns';
 import { AUTHORS, PAPER } from '../../src/model/presets';
+import { fixedPrompts } from '../../src/model/prompts';
 import { AbortedError, OptionError, ValueError } from '../../src/runtime/errors';
 import type { TrainingSample } from '../../src/training/samples';
 import type { TrainingState } from '../../src/training/state';
@@ -85,6 +88,69 @@ test.each(['adam', 'adamw', 'sgd'] as const)('%s lowers the loss', async (optimi
   });
   expect(records.at(-1)!.loss).toBeLessThan(records[0]!.loss - 0.05);
   expect(records.map((r) => r.rate)[0]).toBeCloseTo((optimiser === 'sgd' ? 0.02 : 1e-4) / 2, 9);
+});
+
+describe('method mvfa', () => {
+  const MVFA = { method: 'mvfa', preset: AUTHORS, object: 'Brain' } as const;
+
+  test('trains adapters against fixed sentences, which detection reads out of the model', async () => {
+    const trainer = await Trainer.create(clip, samples, { ...BASE, ...MVFA, augment: false, steps: 2 });
+    for await (const _ of trainer.run());
+    const model = await trainer.state('model');
+    expect([...model.parameters.keys()].filter((name) => !/^(seg|det)_adapters\.\d/.test(name))).toEqual([]);
+    for (const [name, { values }] of model.parameters) {
+      const same = Buffer.from(values.buffer).equals(Buffer.from((await init.read(name)).buffer));
+      expect(same, name).toBe(name.includes('3.fc2'));
+    }
+    const detect = async (options: MlaLpOptions) => {
+      const detector = await MlaLp.load(clip, { checkpoint: await trainer.checkpoint(), ...options });
+      const { text, preset } = detector;
+      await detector.destroy();
+      return { text, preset };
+    };
+    const own = { normal: ['fine.'], abnormal: ['broken.'] };
+    const brain = await fixedColumns(clip, fixedPrompts('Brain'), 'gelu');
+    expect((await detect({ nativePrompts: own })).text).toEqual(brain);
+    expect((await detect({})).preset).toBe('authors');
+    expect((await detect({ prompts: own })).text).toEqual(await fixedColumns(clip, own, 'gelu'));
+    await trainer.destroy();
+
+    const sentences = await Trainer.create(clip, samples, {
+      ...BASE,
+      method: 'mvfa',
+      sentences: own,
+      steps: 2,
+    });
+    const checkpoint = await sentences.checkpoint();
+    await sentences.destroy();
+    const again = await MlaLp.load(clip, { checkpoint });
+    expect(again.text).toEqual(await fixedColumns(clip, own, 'quick_gelu'));
+    await again.destroy();
+  });
+
+  test('is resumed with its own sentences only; mla-lp takes none', async () => {
+    const whole = await train(3, MVFA);
+    const part = await train(1, MVFA);
+    const rest = await train(2, { ...MVFA, resume: await reread(part.state) });
+    expect(bytesOf(rest.state).equals(bytesOf(whole.state))).toBe(true);
+    const other = { ...MVFA, object: 'Liver', resume: part.state };
+    await expect(train(1, other)).rejects.toThrow(/other sentences/);
+    await expect(train(1, { preset: AUTHORS, resume: part.state })).rejects.toThrow(/method was "mvfa"/);
+    await expect(train(1, { object: 'Brain' })).rejects.toThrow(/learns its prompts/);
+  });
+});
+
+test('a model says what its memory bank can be made of again', async () => {
+  const trainer = await Trainer.create(clip, samples, { ...BASE, steps: 2, about: { dataset: 'Tiny' } });
+  const { metadata } = await trainer.state('model');
+  await trainer.destroy();
+  const normals = samples.filter(({ abnormal }) => !abnormal).map(({ identity }) => identity);
+  expect(JSON.parse(metadata.get('normals')!)).toEqual(normals);
+  expect(JSON.parse(metadata.get('config')!)).toMatchObject({ augment: true, seed: 5 });
+  const said = ['method', 'preset', 'imageSize', 'precision', 'steps', 'dataset'].map((key) =>
+    metadata.get(key),
+  );
+  expect(said).toEqual(['mla-lp', 'paper', '56', 'f32', '2', 'Tiny']);
 });
 
 test('micro-batches add up to the batch', async () => {

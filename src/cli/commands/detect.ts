@@ -162,7 +162,8 @@ export async function detectFiles(
     const model = await MlaLp.load(opened.clip, {
       ...rest,
       ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
-      ...(prompts && { prompts: prompts.set }),
+      // A checkpoint that says what it was trained with goes before what came with the weights.
+      ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
     });
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');

@@ -39,16 +39,18 @@ async function trainZero(root: string, flags: TrainZeroFlags): Promise<void> {
     for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
   }
   const imageSize = flags.imageSize ?? (await sidecarImageSize(weights)) ?? 240;
+  const options = await trainOptions(flags, imageSize);
   const session = await openSession({ ...flags, weights, quiet });
   try {
     const trainer = await trainToFile({
       clip: session.clip,
       images: others.flatMap((dataset) => trainingImages(dataset, dataset.name)),
-      options: { ...trainOptions(flags, imageSize), augment: false },
+      options: { ...options, augment: false, about: { heldOut: flags.holdOut } },
       out: flags.out,
       resume: flags.resume === true,
       ...(flags.log !== undefined && { log: flags.log }),
       bank: false,
+      keepEpochs: flags.keepEpochs === true,
       saveSeconds: flags.saveEvery,
       quiet,
     });

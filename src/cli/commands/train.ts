@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { chooseShots, type Dataset } from '../../data/datasets';
 import { openDataset } from '../../data/node/datasets';
 import type { TrainingImage } from '../../library/node';
+import { sha256 } from '../../model/identity';
 import { shots } from '../options';
 import { openSession } from '../session';
 import { readShotList } from '../shot-list';
@@ -39,16 +41,19 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
   if (!quiet) console.error(describeDataset(dataset));
   for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
   const imageSize = flags.imageSize ?? (await sidecarImageSize(weights)) ?? 240;
+  const options = await trainOptions(flags, imageSize);
+  const about = await aboutShots(dataset.name, flags);
   const session = await openSession({ ...flags, weights, quiet });
   try {
     const trainer = await trainToFile({
       clip: session.clip,
       images: trainingImages(dataset),
-      options: { ...trainOptions(flags, imageSize), augment: flags.augment },
+      options: { ...options, augment: flags.augment, about },
       out: flags.out,
       resume: flags.resume === true,
       ...(flags.log !== undefined && { log: flags.log }),
       bank: flags.bank === true,
+      keepEpochs: flags.keepEpochs === true,
       saveSeconds: flags.saveEvery,
       quiet,
     });
@@ -61,6 +66,21 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
       `Model: ${flags.out}. Use it: mla-lp detect IMAGES --weights ${weights} --checkpoint ${flags.out}`,
     );
   }
+}
+
+/** What the model's file says of its training images, beside the checksums of the normal ones: no path. */
+async function aboutShots(
+  dataset: string,
+  { shots, shotList, draw }: TrainFlags,
+): Promise<Record<string, string>> {
+  return {
+    dataset,
+    shots: String(shots),
+    ...(shotList !== undefined && {
+      draw: String(draw),
+      shotList: await sha256(await readFile(shotList, 'utf8')),
+    }),
+  };
 }
 
 /** @param group name of the data set, where batches must not mix several. */
