@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { MlaLpError } from '../runtime/errors';
 import { registerConvert } from './commands/convert';
+import { registerData } from './commands/data';
 import { registerDemo } from './commands/demo';
 import { registerDetect } from './commands/detect';
 import { registerDoctor } from './commands/doctor';
@@ -31,6 +32,7 @@ registerTrainZero(program);
 registerConvert(program);
 registerEval(program);
 registerMerge(program);
+registerData(program);
 registerDemo(program);
 registerWeights(program);
 registerDoctor(program);

@@ -18,7 +18,7 @@ export interface Dataset {
   readonly hasMasks: boolean;
   /** Whole sentences about what was left out or is missing; nothing that stops the work. */
   readonly warnings: readonly string[];
-  /** Masks that lie there and are not read. Empty once shots were chosen. */
+  /** Masks that lie there and are not read. */
   readonly unused: UnusedMasks;
 }
 
@@ -101,6 +101,12 @@ function missingMasks(images: readonly LabelledImage[]): string[] {
   return bare.length === 0 || bare.length === abnormal.length
     ? []
     : [counted(bare, 'abnormal image has no mask', 'abnormal images have no mask')];
+}
+
+/** The warnings but for those that images without masks and masks without images explain. */
+export function otherWarnings({ warnings, unused, images }: Dataset): string[] {
+  const explained = new Set([...unusedMasks(unused), ...missingMasks(images)]);
+  return warnings.filter((warning) => !explained.has(warning));
 }
 
 /** Says which masks are not read. */
@@ -225,7 +231,10 @@ export function chooseShots(dataset: Dataset, k: number | 'all', { seed, list }:
       ...listed(dataset, list, 'normal', normal, k),
       ...listed(dataset, list, 'abnormal', abnormal, k),
     ];
-    return makeDataset(dataset.name, dataset.name, chosen, { warnings: otherWarnings(dataset) });
+    return makeDataset(dataset.name, dataset.name, chosen, {
+      warnings: otherWarnings(dataset),
+      unused: dataset.unused,
+    });
   }
   if (k === 'all') return { ...dataset, images: [...normal, ...abnormal] };
   if (normal.length < k || abnormal.length < k) {
@@ -238,13 +247,10 @@ export function chooseShots(dataset: Dataset, k: number | 'all', { seed, list }:
   // Both classes are shuffled whole: then the abnormal ones that come first do not depend on k either.
   const shuffled = [shuffle(normal, random), shuffle(abnormal, random)];
   const chosen = shuffled.flatMap((images) => images.slice(0, k));
-  return makeDataset(dataset.name, dataset.name, chosen, { warnings: otherWarnings(dataset) });
-}
-
-/** The warnings but for the one that `makeDataset` makes anew, for the images that were chosen. */
-function otherWarnings(dataset: Dataset): string[] {
-  const stale = missingMasks(dataset.images);
-  return dataset.warnings.filter((warning) => !stale.includes(warning));
+  return makeDataset(dataset.name, dataset.name, chosen, {
+    warnings: otherWarnings(dataset),
+    unused: dataset.unused,
+  });
 }
 
 /** Fisher and Yates. */

@@ -49,6 +49,18 @@ export async function loadMask<T>(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const mask = await readImage(source);
   const name = typeof source === 'string' ? source : 'a mask';
+  return scaleMask(readMask(name, mask, picture), mask, size);
+}
+
+/**
+ * A decoded mask as one channel, [height * width]: masks are gray or painted in one colour, so the brightest counts.
+ * @param picture its image. @throws BadImageError when the shapes differ or the mask is dark without being black.
+ */
+export function readMask(
+  name: string,
+  mask: RgbImage,
+  picture: Pick<RgbImage, 'width' | 'height'>,
+): Uint8Array<ArrayBuffer> {
   checkAspect(name, mask, picture);
   const brightest = maximumChannel(mask);
   const most = brightest.reduce((a, b) => Math.max(a, b), 0);
@@ -59,11 +71,19 @@ export async function loadMask<T>(
       'Write abnormal pixels as 255 and normal ones as 0.',
     );
   }
-  const small = resizeNearest(brightest, mask.width, mask.height, size);
-  return small.map((v) => (v / 255 > 0.5 ? 1 : 0));
+  return brightest;
 }
 
-function checkAspect(file: string, mask: RgbImage, image: RgbImage): void {
+/** [size, size], 1 abnormal, 0 normal. @param brightest what `readMask` gives. @param mask its width and height. */
+export function scaleMask(
+  brightest: Uint8Array,
+  mask: Pick<RgbImage, 'width' | 'height'>,
+  size: number,
+): Uint8Array<ArrayBuffer> {
+  return resizeNearest(brightest, mask.width, mask.height, size).map((v) => (v / 255 > 0.5 ? 1 : 0));
+}
+
+function checkAspect(file: string, mask: RgbImage, image: Pick<RgbImage, 'width' | 'height'>): void {
   const ratio = (mask.width * image.height) / (mask.height * image.width);
   if (Math.max(ratio, 1 / ratio) <= 1 + ASPECT_TOLERANCE) return;
   throw new BadImageError(
@@ -73,7 +93,6 @@ function checkAspect(file: string, mask: RgbImage, image: RgbImage): void {
   );
 }
 
-/** [width * height]: masks are gray or painted in one colour. */
 function maximumChannel({ data }: RgbImage): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(data.length / 3);
   for (let i = 0, s = 0; i < out.length; i++, s += 3) {

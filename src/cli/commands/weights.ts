@@ -12,6 +12,7 @@ import { type ClipConfig, readClipConfig } from '../../model/clip-config';
 import { elementCount, type StoredDtype, type TensorSource } from '../../model/tensor-source';
 import { MlaLpError } from '../../runtime/errors';
 import { formatBytes, progressBar } from '../progress';
+import { columns, shown } from '../table';
 
 const DEFAULT_WEIGHTS = 'ViT-L-14-336px';
 
@@ -226,23 +227,3 @@ const HOLDS = {
   checkpoint: 'adapters (a checkpoint)',
   unknown: 'nothing that is known here',
 } as const;
-
-/** Text from a file, cut, without what could steer a terminal. */
-function shown(text: string): string {
-  const cut = text.length > 200 ? `${text.slice(0, 200)}...` : text;
-  return cut.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
-}
-
-/** Rows with their columns aligned; the last one is as long as it is. */
-function columns(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows.reduce<number[]>(
-    (max, row) => row.map((cell, i) => Math.max(max[i] ?? 0, cell.length)),
-    [],
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
-      .join('  ')
-      .trimEnd(),
-  );
-}
