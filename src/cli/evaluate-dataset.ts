@@ -9,7 +9,7 @@ import { epochModels } from './epoch-models';
 import type { EvalFlags } from './evaluation-flags';
 import { openEvaluatedModel, trainedOn, versionsOf } from './evaluation-model';
 import { writeEvaluation } from './evaluation-output';
-import { finishResults, scoreToFiles } from './evaluation-run';
+import { finishResults, pathsByName, scoreToFiles } from './evaluation-run';
 import type { Session } from './session';
 
 export interface EvaluationJob {
@@ -50,7 +50,13 @@ export async function evaluateDataset(
       candidates.push({ file, results, record: await finishResults(results, intervals(flags)) });
     }
     const chosen = candidates.reduce((a, b) => (merit(b.record) > merit(a.record) ? b : a));
-    await writeEvaluation(chosen.record, flags.out);
+    await writeEvaluation({
+      record: chosen.record,
+      raw: chosen.results,
+      pathOf: pathsByName(job.dataset, job.path),
+      out: flags.out,
+      pictures: flags.pictures,
+    });
     if (flags.calibrate !== undefined)
       await saveCalibration(chosen.file!, chosen.record, chosen.results, flags.calibrate);
     if (!quiet) console.error(describeRecord(chosen.record));

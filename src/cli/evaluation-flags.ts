@@ -53,11 +53,7 @@ export function addEvalOptions(command: Command): Command {
       'folder for results.json, report.html, images.csv and images.jsonl',
       DEFAULT_EVAL_OUT,
     )
-    .addOption(
-      new Option('--split <name>', 'which images of a <Name>_AD folder')
-        .choices(['test', 'valid'])
-        .default('test'),
-    )
+    .addOption(splitOption())
     .option('--shard <i/n>', 'score every n-th image only; `mla-lp merge` joins the shards', shard, {
       index: 1,
       of: 1,
@@ -75,10 +71,22 @@ export function addEvalOptions(command: Command): Command {
       '--calibrate [rule]',
       'save a threshold with the model, for detect: f1max, youden or specificity=0.95 (use --split valid: not the test images)',
     )
-    .option('--pictures <n>', 'images shown in the report at most', wholeNumber, 200)
+    .addOption(picturesOption())
     .option('--keep-going', 'list images that cannot be read instead of stopping')
     .option('--json', 'one JSON object on standard output')
     .option('--quiet', 'no progress');
+}
+
+export function splitOption(): Option {
+  return new Option('--split <name>', 'which images of a <Name>_AD folder')
+    .choices(['test', 'valid'])
+    .default('test');
+}
+
+export function picturesOption(): Option {
+  return new Option('--pictures <n>', 'images shown in the report at most')
+    .argParser(wholeNumber)
+    .default(200);
 }
 
 export function addModelOptions(command: Command): Command {

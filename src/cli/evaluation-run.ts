@@ -95,6 +95,14 @@ export function evaluationImages(dataset: Dataset, root: string): EvaluationImag
   }));
 }
 
+/** Where the image of a name lies. @param root as for `evaluationImages`. */
+export function pathsByName(dataset: Dataset, root: string): (name: string) => string | undefined {
+  const paths = new Map(
+    evaluationImages(dataset, root).map(({ name }, i) => [name, dataset.images[i]!.path] as const),
+  );
+  return (name) => paths.get(name);
+}
+
 export interface FinishRun {
   readonly resamples: number;
   readonly seed: number;

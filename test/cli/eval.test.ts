@@ -86,7 +86,7 @@ test.each(['authors', 'paper'])('zero-shot, preset %s: the reference', async (pr
     expect(score).toBeCloseTo(wanted[i]!, 3);
   });
   // Nothing but results stays.
-  expect(readdirSync(out).sort()).toEqual(['images.csv', 'images.jsonl', 'results.json']);
+  expect(readdirSync(out).sort()).toEqual(['images.csv', 'images.jsonl', 'report.html', 'results.json']);
 });
 
 test('two shards, merged, are one run', async () => {
