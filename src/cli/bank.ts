@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { chooseShots, type Dataset } from '../data/datasets';
 import { openDataset } from '../data/node/datasets';
+import { imageIdentity } from '../library/node';
 import { OptionError } from '../runtime/errors';
 import { DEFAULTS } from '../training/options';
 import type { BankFlags } from './evaluation-flags';
@@ -27,37 +28,33 @@ export interface BankContext {
   readonly trained: TrainedOn;
 }
 
-/** Shots that a model of ours was trained on. */
+/** What a model of ours says of the images it was trained on. */
 export interface TrainedOn {
-  readonly shots?: number | 'all';
-  readonly draw?: number;
-  readonly seed?: number;
+  /** Identities of its normal shots (`imageIdentity`). */
+  readonly normals?: readonly string[];
   readonly augment?: boolean;
 }
 
 /**
  * The bank file that was given, else the one beside the model, else normal images: the shots that the flags name, else those the
- * model was trained on, of `--bank-from`, else of the data set's valid split.
+ * model was trained on, else all, of `--bank-from`, else of the data set's valid split.
  * @throws OptionError where no bank can be made, or its images would be tested.
  */
 export async function chooseBank(flags: BankFlags, context: BankContext): Promise<ChosenBank> {
   const { tested, path, model, trained } = context;
-  const asked = [flags.bankFrom, flags.shots, flags.shotList].some((flag) => flag !== undefined);
   if (flags.bankFile !== undefined)
     return { source: flags.bankFile, description: `file ${basename(flags.bankFile)}` };
+  const asked = flags.shots !== undefined || flags.shotList !== undefined;
   const beside = model === undefined ? undefined : bankPath(model);
-  if (!asked && beside !== undefined && (await isFile(beside)))
+  if (!asked && flags.bankFrom === undefined && beside !== undefined && (await isFile(beside)))
     return { source: beside, description: `file ${basename(beside)}` };
 
   const all = await openDataset(flags.bankFrom ?? path, { split: 'valid' });
-  const k = flags.shots ?? trained.shots ?? 'all';
-  const seed = flags.seed ?? trained.seed ?? DEFAULTS.seed;
-  const list =
-    flags.shotList === undefined
-      ? undefined
-      : await readShotList(flags.shotList, flags.draw ?? trained.draw ?? 0);
-  const chosen = chooseShots(all, k, { seed, ...(list && { list }) });
-  const images = chosen.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
+  const normals = all.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
+  const images =
+    !asked && trained.normals
+      ? await sameImages(normals, trained.normals, all.name)
+      : await drawn(all, flags);
   const leaked = new Set(tested.images.map((image) => resolve(image.path)));
   const twice = images.find((image) => leaked.has(resolve(image)));
   if (twice !== undefined) {
@@ -67,11 +64,34 @@ export async function chooseBank(flags: BankFlags, context: BankContext): Promis
     );
   }
   const augment = flags.augment && trained.augment !== false;
-  const drawn = list ? `of the shot list` : k === 'all' ? '' : ` drawn with seed ${seed}`;
+  const which = !asked && trained.normals ? ' that the model was trained on' : '';
   return {
     source: { images, augment },
-    description: `${images.length} normal images${drawn}${augment ? ', each in eleven versions' : ''}`,
+    description: `${images.length} normal images${which}${augment ? ', each in eleven versions' : ''}`,
   };
+}
+
+async function drawn(all: Dataset, flags: BankFlags): Promise<string[]> {
+  const { shots = 'all', shotList, draw = 0, seed = DEFAULTS.seed } = flags;
+  const list = shotList === undefined ? undefined : await readShotList(shotList, draw);
+  const chosen = chooseShots(all, shots, { seed, ...(list && { list }) });
+  return chosen.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
+}
+
+/** The images that a model was trained on, found again by what its file knows of them. @throws OptionError */
+async function sameImages(
+  paths: readonly string[],
+  identities: readonly string[],
+  name: string,
+): Promise<string[]> {
+  const wanted = new Set(identities);
+  const found: string[] = [];
+  for (const path of paths) if (wanted.delete(await imageIdentity(path))) found.push(path);
+  if (wanted.size === 0) return found;
+  throw new OptionError(
+    `${wanted.size} of the ${identities.length} normal images that the model was trained on are not in ${name}.`,
+    'Name the data set it was trained on with --bank-from, or choose other images with --shots.',
+  );
 }
 
 async function isFile(path: string): Promise<boolean> {

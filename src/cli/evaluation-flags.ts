@@ -137,14 +137,14 @@ export function addBankOptions(command: Command): Command {
       'a bank that `train --bank` wrote (default: the one beside the model, if any)',
     )
     .option('--bank-from <dir>', 'data set whose normal images fill the bank (default: the valid split)')
-    .option('--shots <k>', "normal images in the bank, or all (default: the model's own)", shots)
-    .option('--shot-list <file>', 'published list of the shots')
-    .option('--draw <n>', "which draw of the list (default: the model's own, else 0)", wholeNumber)
     .option(
-      '--seed <n>',
-      "of the shots (default: the model's own, else 111) and of the intervals",
-      wholeNumber,
+      '--shots <k>',
+      'normal images in the bank, or all (default: those the model was trained on, else all)',
+      shots,
     )
+    .option('--shot-list <file>', 'published list of the shots')
+    .option('--draw <n>', 'which draw of the list (default: 0)', wholeNumber)
+    .option('--seed <n>', 'of the shots (default: 111) and of the intervals (default: 0)', wholeNumber)
     .option('--no-augment', 'normal images as they are in the bank, not in eleven versions');
 }
 

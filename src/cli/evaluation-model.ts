@@ -7,6 +7,7 @@ import { fileBytes } from '../io/node/file-bytes';
 import { openWeights } from '../io/open-weights';
 import { type DetectionModel, MlaLp } from '../library/node';
 import { weightsIdentity } from '../model/identity';
+import { BadFileError } from '../runtime/errors';
 import type { ChosenBank, TrainedOn } from './bank';
 import type { ModelFlags } from './evaluation-flags';
 import { progressBar } from './progress';
@@ -85,17 +86,26 @@ export async function trainedOn(file: string | undefined): Promise<TrainedOn> {
   const source = await openWeights(await fileBytes(file));
   try {
     const { metadata } = source;
-    const config = JSON.parse(metadata.get('config') ?? '{}') as { augment?: boolean };
-    const [shots, draw, seed] = ['shots', 'draw', 'seed'].map((key) => metadata.get(key));
+    const said = (key: string): unknown => {
+      try {
+        return JSON.parse(metadata.get(key) ?? 'null');
+      } catch {
+        throw new BadFileError(file, `its ${key} cannot be read`, 'Use the file that training wrote.');
+      }
+    };
+    const normals = said('normals');
+    const augment = (said('config') as { augment?: unknown } | null)?.augment;
     return {
-      ...(shots !== undefined && { shots: shots === 'all' ? ('all' as const) : Number(shots) }),
-      ...(draw !== undefined && { draw: Number(draw) }),
-      ...(seed !== undefined && { seed: Number(seed) }),
-      ...(typeof config.augment === 'boolean' && { augment: config.augment }),
+      ...(isTexts(normals) && { normals }),
+      ...(typeof augment === 'boolean' && { augment }),
     };
   } finally {
     await source.close();
   }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
 /** What ran, for results. */
