@@ -20,7 +20,7 @@ function lastBlock(g: Graph, images: Tensor, options: ClipGraphOptions): Tensor 
 }
 
 /** ln_post, then visual.proj; [..., width] -> [..., embed]. */
-function project(g: Graph, x: Tensor, { config, dtype }: TowerOptions, out = dtype): Tensor {
+export function project(g: Graph, x: Tensor, { config, dtype }: TowerOptions, out = dtype): Tensor {
   const projection = g.weight(transposedName('visual.proj'), dtype, [config.embed, config.width]);
   return gemm(g, namedLayerNorm(g, x, 'visual.ln_post'), projection, { out });
 }

@@ -109,13 +109,21 @@ export class Clip {
     }
   }
 
-  /** Text column of fixed sentences: unit features, their mean, of length 1; causal, as CLIP was trained. f32 [embed]. */
-  async fixedColumn(tokens: Int32Array, activation: ActivationKind): Promise<Float32Array<ArrayBuffer>> {
-    const unit = await this.#usingText(() => this.#encodeText(tokens, { activation, causal: true }, 'unit'));
-    const graph = columnGraph(unit.length / this.config.embed, this.config.embed);
+  /**
+   * Text column of fixed sentences: their mean, of length 1; causal, as CLIP was trained. f32 [embed].
+   * @param unit whether each sentence's features have length 1 before the mean, as in MVFA; WinCLIP's have their own.
+   */
+  async fixedColumn(
+    tokens: Int32Array,
+    activation: ActivationKind,
+    unit = true,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const output = unit ? 'unit' : 'features';
+    const rows = await this.#usingText(() => this.#encodeText(tokens, { activation, causal: true }, output));
+    const graph = columnGraph(rows.length / this.config.embed, this.config.embed);
     const executable = await this.compile(graph);
     try {
-      return (await executable.run({ unit })).column as Float32Array<ArrayBuffer>;
+      return (await executable.run({ rows })).column as Float32Array<ArrayBuffer>;
     } finally {
       executable.destroy();
     }

@@ -1,11 +1,13 @@
 /** Runs a compiled model over batches of prepared images. Knows pixels as numbers only. */
 import { BufferStore } from '../runtime/buffer-store';
+import type { Precision } from '../runtime/device';
 import { ValueError } from '../runtime/errors';
-import type { Executable } from '../runtime/executable';
 import type { Graph } from '../runtime/graph';
 import { plan } from '../runtime/plan';
+import { BatchExecutables } from './batch-executables';
 import type { Clip } from './clip';
 import { clipBaselineGraph } from './clip-graph';
+import { packImages } from './clip-pixels';
 import { ABNORMAL } from './heads';
 import { mlaLpGraph } from './mla-lp-graph';
 import type { Preset } from './presets';
@@ -49,13 +51,17 @@ export interface MemoryDistances {
 }
 
 export class Detector {
-  readonly #executables = new Map<number, Promise<Executable>>();
+  readonly #executables: BatchExecutables;
 
   private constructor(
     private readonly clip: Clip,
     readonly options: DetectorOptions,
     private readonly adapters: BufferStore | undefined,
-  ) {}
+  ) {
+    this.#executables = new BatchExecutables((batch) =>
+      clip.compile(detectorGraph(clip, options, batch), adapters),
+    );
+  }
 
   /**
    * Plans the graph, as `create` and the first run will, before anything is computed.
@@ -88,43 +94,32 @@ export class Detector {
    */
   async run(images: readonly Float32Array[], batch: number): Promise<(Detection | ValueError)[]> {
     const { imageSize: size, text, stages, method } = this.options;
-    const executable = await this.#executable(batch);
-    const pixels = new Float32Array(batch * 3 * size * size);
-    for (const [i, image] of images.entries()) pixels.set(image, i * 3 * size * size);
+    const executable = await this.#executables.get(batch);
+    const pixels = packImages(images, batch, size, false);
     const out = await executable.run({ images: pixels, text });
     const count = method === 'clip' ? 1 : stages;
     return images.map((_, b) => {
       const levels = Array.from({ length: count }, (_, s) => out[`level.${s}`]![2 * b + ABNORMAL]!);
       const map = (out.map as Float32Array<ArrayBuffer>).slice(b * size * size, (b + 1) * size * size);
       const score = levels.reduce((sum, level) => sum + level, 0);
-      if (!Number.isFinite(score) || !map.every(Number.isFinite)) {
-        return new ValueError(
-          'The result is not a number, so it means nothing.',
-          this.clip.precision === 'f16'
-            ? 'Values overflowed f16: use --precision f32.'
-            : 'Check the weights.',
-        );
-      }
+      if (!Number.isFinite(score) || !map.every(Number.isFinite)) return notFinite(this.clip.precision);
       return { score, levels, map, size };
     });
   }
 
   /** Frees adapters, arenas and inputs; the CLIP stays loaded. */
   async destroy(): Promise<void> {
-    for (const executable of this.#executables.values()) (await executable).destroy();
-    this.#executables.clear();
+    await this.#executables.destroy();
     this.adapters?.destroy();
   }
+}
 
-  #executable(batch: number): Promise<Executable> {
-    let executable = this.#executables.get(batch);
-    if (!executable) {
-      executable = this.clip.compile(detectorGraph(this.clip, this.options, batch), this.adapters);
-      executable.catch(() => this.#executables.delete(batch));
-      this.#executables.set(batch, executable);
-    }
-    return executable;
-  }
+/** What stands in for a result that is not a number. */
+export function notFinite(precision: Precision): ValueError {
+  return new ValueError(
+    'The result is not a number, so it means nothing.',
+    precision === 'f16' ? 'Values overflowed f16: use --precision f32.' : 'Check the weights.',
+  );
 }
 
 function detectorGraph(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): Graph {

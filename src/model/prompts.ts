@@ -107,11 +107,8 @@ const templates: readonly string[] = [
   ...['this is a', 'this is the', 'this is one'].map((start) => `${start} {} in the scene.`),
 ];
 
-/**
- * MVFA's fixed ensemble for one kind of object: every state in every template, 245 normal and 175 abnormal sentences.
- * @param object for instance "Brain", or another of `objectNames`.
- */
-export function fixedPrompts(object: string): PromptSet {
+/** Every state in every template. @param object takes the place of `{}` in a state, the whole that of `{}` in a template. */
+export function composePrompts(states: PromptSet, templates: readonly string[], object: string): PromptSet {
   const sentences = (list: readonly string[]) =>
     list.flatMap((state) => {
       // Replaced by functions: `$&` in a name is text.
@@ -119,6 +116,14 @@ export function fixedPrompts(object: string): PromptSet {
       return templates.map((template) => template.replace('{}', () => subject));
     });
   return { normal: sentences(states.normal), abnormal: sentences(states.abnormal) };
+}
+
+/**
+ * MVFA's fixed ensemble for one kind of object: every state in every template, 245 normal and 175 abnormal sentences.
+ * @param object for instance "Brain", or another of `objectNames`.
+ */
+export function fixedPrompts(object: string): PromptSet {
+  return composePrompts(states, templates, object);
 }
 
 /**

@@ -110,9 +110,9 @@ export function promptGraph(
   return g;
 }
 
-/** Graph of a class's text column from unit features (MVFA's fixed ensemble): their mean, of length 1. */
+/** Graph of a class's text column from the features of a fixed ensemble, rows f32 [P, embed]: their mean, of length 1. */
 export function columnGraph(prompts: number, embed: number): Graph {
   const g = new Graph();
-  g.output('column', l2Normalize(g, reduce(g, g.input('unit', 'f32', [prompts, embed]), 0, 'mean')));
+  g.output('column', l2Normalize(g, reduce(g, g.input('rows', 'f32', [prompts, embed]), 0, 'mean')));
   return g;
 }

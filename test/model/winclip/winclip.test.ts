@@ -1,0 +1,84 @@
+/** WinCLIP against its own equations in float64, on the tiny CLIP at the size that it is made for. */
+import { describe, expect, test } from 'vitest';
+import { Clip } from '../../../src/model/clip';
+import { readClipConfig } from '../../../src/model/clip-config';
+import { promptTokens } from '../../../src/model/prompts';
+import { WinClipDetector } from '../../../src/model/winclip/detector';
+import { winClipPrompts } from '../../../src/model/winclip/prompts';
+import { windowRows } from '../../../src/model/winclip/windows';
+import { ValueError } from '../../../src/runtime/errors';
+import { Random } from '../../../src/runtime/random';
+import { openGolden, relativeError } from '../../helpers/goldens';
+import { openTestGpu } from '../../helpers/gpu';
+import { normalised, ReferenceTower } from '../reference-tower';
+import { enlarged, viewOf, zeroShot } from './reference';
+
+const gpu = await openTestGpu();
+const weights = await openGolden('tiny/clip.safetensors');
+const tower = await ReferenceTower.read(weights);
+const SIZE = tower.size;
+const clip = new Clip(gpu, weights, readClipConfig(weights), 'f32');
+const random = new Random(7);
+const images = Array.from({ length: 3 }, () =>
+  Float32Array.from({ length: 3 * SIZE * SIZE }, () => random.uniform(0, 1)),
+);
+/** Unit rows, normal first. */
+const text = (() => {
+  const rows = [0, 1].map(() => Array.from({ length: tower.embed }, () => random.normal()));
+  return Float32Array.from(rows.flatMap((row) => row.map((v) => v / Math.hypot(...row))));
+})();
+const options = { activation: 'quick_gelu', imageSize: SIZE, text } as const;
+
+describe('windows', () => {
+  test('hold the class token and their patches', () => {
+    // A 3 x 3 grid of the second image: tokens from 10 on, class token first.
+    const rows = [...windowRows(2, 3, 2)].slice(4 * 5);
+    expect(rows).toEqual([10, 11, 12, 14, 15, 10, 12, 13, 15, 16, 10, 14, 15, 17, 18, 10, 15, 16, 18, 19]);
+  });
+  test('need room', () => {
+    expect(() => windowRows(1, 2, 3)).toThrow(/no window of 3 x 3/);
+  });
+});
+
+describe('prompts', () => {
+  test('are the published states and templates', () => {
+    const { normal, abnormal } = winClipPrompts('retinal OCT');
+    expect([normal.length, abnormal.length]).toEqual([7 * 22, 4 * 22]);
+    expect(new Set([...normal, ...abnormal]).size).toBe(11 * 22);
+    for (const sentence of [
+      'a cropped photo of the retinal OCT.',
+      'a jpeg corrupted photo of a unblemished retinal OCT.',
+      'a photo of the small retinal OCT without defect.',
+      'a photo of a flawless retinal OCT for anomaly detection.',
+    ])
+      expect(normal).toContain(sentence);
+    expect(abnormal).toContain('a close-up photo of the retinal OCT with flaw.');
+    expect(abnormal.filter((s) => s.includes('broken'))).toEqual([]);
+  });
+
+  test('give a column of the mean of features of their own lengths', async () => {
+    const { normal } = winClipPrompts('Brain');
+    const tokens = (await promptTokens({ normal, abnormal: normal }, clip.config.context)).normal;
+    const features = await clip.encodeText(tokens, { activation: 'quick_gelu', causal: true });
+    const { embed } = clip.config;
+    const mean = Array.from({ length: embed }, (_, e) =>
+      features.reduce((sum, v, i) => (i % embed === e ? sum + v : sum), 0),
+    );
+    const want = mean.map((v) => v / Math.hypot(...mean));
+    expect(relativeError(await clip.fixedColumn(tokens, 'quick_gelu', false), want)).toBeLessThan(1e-5);
+    expect(relativeError(await clip.fixedColumn(tokens, 'quick_gelu'), want)).toBeGreaterThan(1e-4);
+  });
+});
+
+test.each([true, false])('zero-shot score and map; normalised pixels: %s', async (normalise) => {
+  const detector = new WinClipDetector(clip, { ...options, normalise });
+  const found = await detector.run(images.slice(0, 2), 2);
+  await detector.destroy();
+  for (const [i, detection] of found.entries()) {
+    if (detection instanceof ValueError) throw detection;
+    const view = viewOf(tower, normalise ? normalised(images[i]!) : images[i]!);
+    const want = zeroShot(view, text, tower.grid);
+    expect(Math.abs(detection.score / want.score - 1)).toBeLessThan(1e-4);
+    expect(relativeError(detection.map, enlarged(want.map, tower.grid, SIZE))).toBeLessThan(1e-4);
+  }
+});
