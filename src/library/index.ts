@@ -29,3 +29,4 @@ export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';
 export type { ImageInput } from './platform';
 export { createTrainer, imageIdentity, type TrainingImage, type TrainOptions } from './train';
+export { WinClip, type WinClipOptions } from './winclip';

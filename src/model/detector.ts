@@ -30,7 +30,7 @@ export interface DetectorOptions {
 
 /** What the model says of one image. */
 export interface Detection {
-  /** Sum of `levels`: higher is more abnormal. Not a probability, and comparable within one model only. */
+  /** Higher is more abnormal: the sum of `levels`, or what the method's own documentation says. Comparable within one model only. */
   readonly score: number;
   /** Per stage the mean over patches of P(abnormal), 0..1. */
   readonly levels: readonly number[];

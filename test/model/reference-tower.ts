@@ -152,3 +152,19 @@ export function normalised(image: ArrayLike<number>): Vector {
     return (v - mean[c]!) / deviation[c]!;
   });
 }
+
+/** The tiny CLIP made for a smaller grid: its first 1 + grid * grid position embeddings. */
+export function onGrid(source: TensorSource, grid: number): TensorSource {
+  const name = 'visual.positional_embedding';
+  const position = source.tensors.get(name)!;
+  const shape = [1 + grid * grid, position.shape[1]!];
+  const tensors = new Map([...source.tensors, [name, { ...position, shape }]]);
+  return {
+    label: source.label,
+    metadata: source.metadata,
+    tensors,
+    read: (wanted, start = 0, end = wanted === name ? shape[0]! * shape[1]! : undefined) =>
+      source.read(wanted, start, end),
+    close: () => source.close(),
+  };
+}

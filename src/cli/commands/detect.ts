@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
 import { fileBytes } from '../../io/node/file-bytes';
 import { ensureWritableFolder } from '../../io/node/write-file';
-import { MlaLp } from '../../library/node';
+import { type DetectionModel, MlaLp, WinClip } from '../../library/node';
 import type { Detection } from '../../model/detector';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
 import { AbortedError, OptionError } from '../../runtime/errors';
@@ -17,7 +17,7 @@ import { version } from '../version';
 
 export interface DetectFlags {
   weights?: string;
-  method?: 'mla-lp' | 'clip';
+  method?: 'mla-lp' | 'clip' | 'winclip';
   checkpoint?: string;
   preset?: 'authors' | 'paper';
   imageSize?: number;
@@ -52,10 +52,10 @@ export function registerDetect(program: Command): void {
     )
     .option('--checkpoint <file>', "trained adapters and prompts: ours, MVFA's or MLA-LP's .pth")
     .addOption(
-      new Option('--method <name>', 'mla-lp (needs a checkpoint) or clip (needs no training)').choices([
-        'mla-lp',
-        'clip',
-      ]),
+      new Option(
+        '--method <name>',
+        'mla-lp (needs a checkpoint); clip or winclip (need no training)',
+      ).choices(['mla-lp', 'clip', 'winclip']),
     )
     .addOption(
       new Option(
@@ -71,9 +71,13 @@ export function registerDetect(program: Command): void {
     .addOption(
       new Option('--precision <type>', 'storage on the device').choices(['f32', 'f16']).default('f32'),
     )
-    .option('--batch <n>', 'images per run (default: 1 on software adapters, else 8)', positiveInteger)
-    .option('--prompts <file>', 'normal and abnormal sentences for method clip, JSON or text')
-    .option('--object <name>', "what MVFA's fixed sentences call the object (default: medical image)")
+    .option(
+      '--batch <n>',
+      'images per run (default: 1 on software adapters and for winclip, else 8)',
+      positiveInteger,
+    )
+    .option('--prompts <file>', 'normal and abnormal sentences for methods clip and winclip, JSON or text')
+    .option('--object <name>', 'what fixed sentences call the object (default: medical image)')
     .option('--heads <n>', "image tower's attention heads, where width / 64 is wrong", positiveInteger)
     .option('--text-heads <n>', "text tower's attention heads", positiveInteger)
     .option('--out <dir>', `folder for heatmaps and report.html (default: ${DEFAULT_OUT}, none with --json)`)
@@ -88,7 +92,7 @@ export function registerDetect(program: Command): void {
     .addOption(
       new Option(
         '--range <kind>',
-        "colour range: full (0 to 4 stages, 0 to 1 for clip) or auto (each image's own extremes)",
+        "colour range: full (0 to 4 stages, 0 to 1 for clip and winclip) or auto (each image's own extremes)",
       )
         .choices(['full', 'auto'])
         .default('full'),
@@ -131,6 +135,11 @@ export async function detectFiles(
       'Method clip needs no training.',
     );
   }
+  if (flags.method === 'winclip' && flags.checkpoint !== undefined)
+    throw new OptionError(
+      'Method winclip takes no --checkpoint: nothing is trained.',
+      'Leave one of them out.',
+    );
   if (flags.checkpoint !== undefined && !flags.checkpoint.startsWith('synthetic:')) {
     await (await fileBytes(flags.checkpoint)).close();
   }
@@ -158,13 +167,17 @@ export async function detectFiles(
   try {
     const opened = given ?? (await openSession({ ...flags, weights, quiet }));
     if (!given) session = opened;
-    const { weights: _weights, prompts: _prompts, ...rest } = flags;
-    const model = await MlaLp.load(opened.clip, {
+    const { weights: _weights, prompts: _prompts, method, ...rest } = flags;
+    const options = {
       ...rest,
       ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
       // A checkpoint that says what it was trained with goes before what came with the weights.
       ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
-    });
+    };
+    const model =
+      method === 'winclip'
+        ? await WinClip.load(opened.clip, options)
+        : await MlaLp.load(opened.clip, { ...options, ...(method && { method }) });
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
     }
@@ -224,7 +237,7 @@ export async function detectFiles(
   }
 }
 
-function describeMethod({ method, preset }: MlaLp, flags: DetectFlags, prompts?: string): string {
+function describeMethod({ method, preset }: DetectionModel, flags: DetectFlags, prompts?: string): string {
   const parts: string[] = [method, `preset ${preset}`];
   if (flags.checkpoint) parts.push(`checkpoint ${shortPath(flags.checkpoint)}`);
   if (prompts) parts.push(`prompts ${shortPath(prompts)}`);

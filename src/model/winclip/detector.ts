@@ -27,13 +27,17 @@ export class WinClipDetector {
     readonly options: WinClipDetectorOptions,
   ) {
     this.#executables = new BatchExecutables((batch) =>
-      clip.compile(winClipGraph(this.#graphOptions(batch))),
+      clip.compile(winClipGraph(graphOptions(clip, options, batch))),
     );
   }
 
   /** Plans the graph, as the first run will. @throws LimitError, OptionError when the device or the image size cannot carry it. */
-  check(batch: number): void {
-    plan(winClipGraph(this.#graphOptions(batch)), this.clip.gpu.caps);
+  static check(
+    clip: Clip,
+    options: Pick<WinClipDetectorOptions, 'activation' | 'imageSize'>,
+    batch: number,
+  ): void {
+    plan(winClipGraph(graphOptions(clip, options, batch)), clip.gpu.caps);
   }
 
   /**
@@ -44,7 +48,11 @@ export class WinClipDetector {
     const { imageSize: size, text, normalise } = this.options;
     const executable = await this.#executables.get(batch);
     const pixels = packImages(images, batch, size, normalise);
-    const out = await executable.run({ images: pixels, text, ...rowInputs(this.#graphOptions(batch)) });
+    const out = await executable.run({
+      images: pixels,
+      text,
+      ...rowInputs(graphOptions(this.clip, this.options, batch)),
+    });
     return images.map((_, b) => {
       const score = out.score![b]!;
       const map = (out.map as Float32Array<ArrayBuffer>).slice(b * size * size, (b + 1) * size * size);
@@ -56,10 +64,12 @@ export class WinClipDetector {
   async destroy(): Promise<void> {
     await this.#executables.destroy();
   }
+}
 
-  #graphOptions(batch: number): ClipGraphOptions {
-    const { config, precision: dtype } = this.clip;
-    const { activation, imageSize } = this.options;
-    return { config, activation, dtype, batch, imageSize };
-  }
+function graphOptions(
+  { config, precision: dtype }: Clip,
+  { activation, imageSize }: Pick<WinClipDetectorOptions, 'activation' | 'imageSize'>,
+  batch: number,
+): ClipGraphOptions {
+  return { config, activation, dtype, batch, imageSize };
 }

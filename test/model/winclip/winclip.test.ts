@@ -1,7 +1,8 @@
-/** WinCLIP against its own equations in float64, on the tiny CLIP at the size that it is made for. */
+/** WinCLIP against its own equations in float64, on the tiny CLIP made for 5 x 5 patches. */
 import { describe, expect, test } from 'vitest';
 import { Clip } from '../../../src/model/clip';
 import { readClipConfig } from '../../../src/model/clip-config';
+import { packImages } from '../../../src/model/clip-pixels';
 import { promptTokens } from '../../../src/model/prompts';
 import { WinClipDetector } from '../../../src/model/winclip/detector';
 import { winClipPrompts } from '../../../src/model/winclip/prompts';
@@ -10,11 +11,11 @@ import { ValueError } from '../../../src/runtime/errors';
 import { Random } from '../../../src/runtime/random';
 import { openGolden, relativeError } from '../../helpers/goldens';
 import { openTestGpu } from '../../helpers/gpu';
-import { normalised, ReferenceTower } from '../reference-tower';
+import { normalised, onGrid, ReferenceTower } from '../reference-tower';
 import { enlarged, viewOf, zeroShot } from './reference';
 
 const gpu = await openTestGpu();
-const weights = await openGolden('tiny/clip.safetensors');
+const weights = onGrid(await openGolden('tiny/clip.safetensors'), 5);
 const tower = await ReferenceTower.read(weights);
 const SIZE = tower.size;
 const clip = new Clip(gpu, weights, readClipConfig(weights), 'f32');
@@ -57,7 +58,7 @@ describe('prompts', () => {
   });
 
   test('give a column of the mean of features of their own lengths', async () => {
-    const { normal } = winClipPrompts('Brain');
+    const normal = ['Brain', 'a photo of the Brain without flaw.', 'a dark photo of a small flawless Brain.'];
     const tokens = (await promptTokens({ normal, abnormal: normal }, clip.config.context)).normal;
     const features = await clip.encodeText(tokens, { activation: 'quick_gelu', causal: true });
     const { embed } = clip.config;
@@ -70,14 +71,20 @@ describe('prompts', () => {
   });
 });
 
-test.each([true, false])('zero-shot score and map; normalised pixels: %s', async (normalise) => {
-  const detector = new WinClipDetector(clip, { ...options, normalise });
+test('pixels are normalised as CLIP was trained, and what is missing is 0', () => {
+  const packed = packImages([images[0]!], 2, SIZE, true);
+  expect(relativeError(packed.subarray(0, 3 * SIZE * SIZE), normalised(images[0]!))).toBeLessThan(1e-6);
+  expect(packed.subarray(3 * SIZE * SIZE).every((v) => v === 0)).toBe(true);
+  expect(packImages([images[0]!], 1, SIZE, false)).toEqual(images[0]!);
+});
+
+test('zero-shot: score and map', async () => {
+  const detector = new WinClipDetector(clip, { ...options, normalise: true });
   const found = await detector.run(images.slice(0, 2), 2);
   await detector.destroy();
   for (const [i, detection] of found.entries()) {
     if (detection instanceof ValueError) throw detection;
-    const view = viewOf(tower, normalise ? normalised(images[i]!) : images[i]!);
-    const want = zeroShot(view, text, tower.grid);
+    const want = zeroShot(viewOf(tower, normalised(images[i]!)), text, tower.grid);
     expect(Math.abs(detection.score / want.score - 1)).toBeLessThan(1e-4);
     expect(relativeError(detection.map, enlarged(want.map, tower.grid, SIZE))).toBeLessThan(1e-4);
   }
