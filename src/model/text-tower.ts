@@ -1,7 +1,6 @@
 /** CLIP's text tower; names as in OpenAI's checkpoints. */
 
 import { assemblePrompts } from '../kernels/assemble-prompts/assemble-prompts';
-import { gatherRows } from '../kernels/gather-rows/gather-rows';
 import { gemm } from '../kernels/gemm/gemm';
 import { groupMean } from '../kernels/group-mean/group-mean';
 import { l2Normalize } from '../kernels/l2-normalize/l2-normalize';
@@ -30,26 +29,26 @@ function textFeatures(
   { config, activation, dtype, causal, training = false }: TextTowerOptions,
 ): Tensor {
   const { textWidth: width, embed } = config;
-  const [prompts, length] = tokens.shape as readonly [number, number, number];
+  const length = tokens.shape[1]!;
   // The causal tower is exact on a prefix, so only the first `length` positions are kept.
   const position = g.weight(textPositionName(length), 'f32', [length, width]);
   let x = assemblePrompts(g, tokens, contexts, position, dtype);
   for (let i = 0; i < config.textLayers; i++) {
-    x = g.scope(`text${i}`, () =>
-      transformerBlock(g, x, `transformer.resblocks.${i}.`, {
-        width,
-        heads: config.textHeads,
-        mlp: config.textMlp,
-        activation,
-        causal,
-        dtype,
-        training,
-      }),
-    );
+    // Nobody reads more of the last block than the end tokens.
+    const read = i === config.textLayers - 1 ? ends : undefined;
+    const options = {
+      width,
+      heads: config.textHeads,
+      mlp: config.textMlp,
+      activation,
+      causal,
+      dtype,
+      training,
+    };
+    x = g.scope(`text${i}`, () => transformerBlock(g, x, `transformer.resblocks.${i}.`, options, read));
   }
-  const rows = gatherRows(g, g.reshape(x, [prompts * length, width]), ends);
   const projection = g.weight(transposedName('text_projection'), dtype, [embed, width]);
-  return gemm(g, namedLayerNorm(g, rows, 'ln_final'), projection, { out: 'f32' });
+  return gemm(g, namedLayerNorm(g, x, 'ln_final'), projection, { out: 'f32' });
 }
 
 /**

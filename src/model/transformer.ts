@@ -1,6 +1,7 @@
 /** The pre-LN transformer block that both CLIP towers are made of (Radford et al. 2021; OpenAI's ResidualAttentionBlock). */
 import { type ActivationKind, activation } from '../kernels/activation/activation';
 import { attention } from '../kernels/attention/attention';
+import { gatherRows } from '../kernels/gather-rows/gather-rows';
 import { gemm } from '../kernels/gemm/gemm';
 import { layerNorm } from '../kernels/layer-norm/layer-norm';
 import type { Graph, Tensor } from '../runtime/graph';
@@ -31,9 +32,17 @@ export function namedLayerNorm(g: Graph, x: Tensor, name: string): Tensor {
 
 /**
  * x + attention(LN(x)), then that + MLP(LN(that)).
- * @param x [B, T, width]. @param prefix e.g. "visual.transformer.resblocks.0.". @returns [B, T, width].
+ * @param x [B, T, width]. @param prefix e.g. "visual.transformer.resblocks.0.". @param rows u32 [N], the positions b*T + t
+ * that anybody reads: all serve as keys and values, the rest is computed for these alone.
+ * @returns [B, T, width], or [N, width] with `rows`.
  */
-export function transformerBlock(g: Graph, x: Tensor, prefix: string, options: BlockOptions): Tensor {
+export function transformerBlock(
+  g: Graph,
+  x: Tensor,
+  prefix: string,
+  options: BlockOptions,
+  rows?: Tensor,
+): Tensor {
   const { width, heads, mlp, activation: kind, causal, dtype, training = false } = options;
   const matrix = (name: string, rows: number, cols: number) =>
     g.weight(`${prefix}${name}`, dtype, [rows, cols]);
@@ -46,13 +55,15 @@ export function transformerBlock(g: Graph, x: Tensor, prefix: string, options: B
       bias: vector('attn.in_proj_bias', 3 * width),
     },
   );
+  const read = (t: Tensor) =>
+    rows ? gatherRows(g, g.reshape(t, [t.shape[0]! * t.shape[1]!, width]), rows) : t;
   const attended = gemm(
     g,
-    attention(g, qkv, { heads, causal, saveLse: training }),
+    read(attention(g, qkv, { heads, causal, saveLse: training })),
     matrix('attn.out_proj.weight', width, width),
     {
       bias: vector('attn.out_proj.bias', width),
-      residual: x,
+      residual: read(x),
     },
   );
   const hidden = gemm(

@@ -10,6 +10,7 @@ import { loadWeights } from '../../src/model/weight-loader';
 import { BufferStore, lookupIn } from '../../src/runtime/buffer-store';
 import { Executable } from '../../src/runtime/executable';
 import { plan } from '../../src/runtime/plan';
+import { sizeOf } from '../../src/runtime/tensor-type';
 import { parametersOf } from '../../src/training/parameters';
 import { gradientName, prefixGraph, type StepGraphOptions, stepGraph } from '../../src/training/step-graph';
 import { Trainer } from '../../src/training/trainer';
@@ -201,6 +202,19 @@ test('what is frozen gets no gradient, and nothing flows below the first adapter
   );
   expect(gemms).toHaveLength(0);
   expect(planned.some(({ label }) => /3\.fc2/.test(label))).toBe(false);
+});
+
+test('of the last text block, what nobody reads is not computed', async () => {
+  const { graph } = await oneStep('paper', 0);
+  const prompts = graph.weights.get('prompt.ends')!.shape[0]!;
+  const rowsOf = (block: number) =>
+    graph.nodes
+      .filter(({ op, label }) => op.name === 'gemm' && label.startsWith(`text${block}/`))
+      .map(({ outputs: [y] }) => sizeOf(y!.type) / y!.shape.at(-1)!);
+  const all = rowsOf(config.textLayers - 2)[0]!;
+  expect(rowsOf(config.textLayers - 2)).toEqual([all, all, all, all]);
+  expect(rowsOf(config.textLayers - 1)).toEqual([all, prompts, prompts, prompts]);
+  expect(all).toBeGreaterThan(prompts);
 });
 
 test('without masks only detection adapters and prompts get gradients', async () => {
