@@ -18,12 +18,35 @@ export interface SessionOptions {
 export interface Session {
   readonly gpu: Gpu;
   readonly clip: Clip;
+  /** After the device was lost: puts a fresh adapter, and a CLIP that lives on it, in place of `gpu` and `clip`. */
+  reopen(): Promise<void>;
   /** Frees everything. */
   close(): Promise<void>;
 }
 
 /** Opens the device, says which one and why, and opens the weights (they upload when a model needs them). */
 export async function openSession(options: SessionOptions): Promise<Session> {
+  let opened = await open(options);
+  const close = async () => {
+    await opened.clip.close();
+    opened.gpu.destroy();
+  };
+  return {
+    get gpu() {
+      return opened.gpu;
+    },
+    get clip() {
+      return opened.clip;
+    },
+    async reopen() {
+      await close();
+      opened = await open(options);
+    },
+    close,
+  };
+}
+
+async function open(options: SessionOptions): Promise<Pick<Session, 'gpu' | 'clip'>> {
   const { quiet } = options;
   const precision = parsePrecision(options.precision);
   const weights = await resolveWeights(options.weights);
@@ -49,14 +72,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     gpu.destroy();
     throw error;
   });
-  return {
-    gpu,
-    clip,
-    async close() {
-      await clip.close();
-      gpu.destroy();
-    },
-  };
+  return { gpu, clip };
 }
 
 function given({ heads, textHeads }: SessionOptions): { heads?: number; textHeads?: number } {

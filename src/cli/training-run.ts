@@ -9,15 +9,16 @@ import { ensureWritableFolder, writeFileAtomic } from '../io/node/write-file';
 import { openWeights } from '../io/open-weights';
 import { memoryBankChunks, modelChunks, readTrainingState, trainingStateChunks } from '../io/training-state';
 import { createTrainer, type TrainingImage, type TrainOptions } from '../library/node';
-import type { Clip } from '../model/clip';
-import { AbortedError, OptionError } from '../runtime/errors';
+import { AbortedError, DeviceLostError, OptionError } from '../runtime/errors';
 import type { TrainingState } from '../training/state';
 import type { StepRecord, Trainer } from '../training/trainer';
 import { epochPath } from './epoch-models';
 import { progressBar } from './progress';
+import type { Session } from './session';
 
 export interface TrainingRunOptions {
-  readonly clip: Clip;
+  /** Opened anew, once, when the device is lost. */
+  readonly session: Session;
   readonly images: readonly TrainingImage[];
   readonly options: TrainOptions;
   /** The model's path; the saved run lies beside it. */
@@ -43,11 +44,12 @@ export function statePath(out: string): string {
 const GRACE_MS = 8000;
 
 /**
- * Trains, saves and logs. @returns the trainer, which the caller destroys.
- * @throws AbortedError after Ctrl-C, when everything is saved.
+ * Trains, saves and logs. When the device is lost, a fresh one goes on from the last saved state, to the same bits.
+ * @returns the trainer, which the caller destroys.
+ * @throws AbortedError after Ctrl-C, when everything is saved; DeviceLostError at the second loss.
  */
 export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
-  const { clip, out, quiet } = run;
+  const { session, out, quiet } = run;
   const state = statePath(out);
   // Where results go is proved before the long part begins.
   for (const path of [out, run.log]) if (path !== undefined) await ensureWritableFile(path);
@@ -70,10 +72,9 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
   process.once('SIGINT', stop).once('SIGTERM', stop);
   let trainer: Trainer | undefined;
   let log: JsonLog | undefined;
-  try {
-    for (const path of [out, state]) await sweep(path);
-    const resumed = run.resume ? await openSaved(state) : undefined;
-    trainer = await createTrainer(clip, run.images, {
+  let savedHere = false;
+  const attempt = async (resumed: Opened<TrainingState> | undefined): Promise<Trainer> => {
+    trainer = await createTrainer(session.clip, run.images, {
       ...run.options,
       ...(resumed && { resume: resumed.value }),
     });
@@ -89,6 +90,7 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
       const check = refused ? readSaved : undefined;
       await saveGeneration(state, trainingStateChunks(await trainer!.state()), check);
       refused = false;
+      savedHere = true;
       saved = trainer!.step;
     };
     try {
@@ -103,7 +105,23 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
     await saveGeneration(out, modelChunks(await trainer.state('model')));
     if (run.bank) await saveBank(trainer, bankPath(out), quiet);
     return trainer;
+  };
+  try {
+    for (const path of [out, state]) await sweep(path);
+    const resumed = run.resume ? await openSaved(state) : undefined;
+    try {
+      return await attempt(resumed);
+    } catch (error) {
+      if (!(error instanceof DeviceLostError) || interrupt.signal.aborted) throw error;
+      console.error(`\nmla-lp: ${error.fact} A fresh one goes on after step ${saved}.`);
+      await trainer?.destroy();
+      trainer = undefined;
+      await log?.close();
+      await session.reopen();
+      return await attempt(savedHere ? await openSaved(state) : resumed);
+    }
   } catch (error) {
+    if (error instanceof DeviceLostError) console.error(`mla-lp: ${resumeHint(saved)}`);
     await trainer?.destroy();
     throw error;
   } finally {

@@ -74,7 +74,7 @@ async function demo(flags: DemoFlags): Promise<void> {
       const folder = join(out, 'train');
       await drawTrainingSet(folder, flags.train, seed + 1_000_000);
       const trainer = await trainToFile({
-        clip: session.clip,
+        session,
         images: trainingImages(await openDataset(folder, { split: 'valid' })),
         options: { ...TRAINING, steps: flags.steps, seed },
         out: checkpoint,

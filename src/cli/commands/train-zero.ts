@@ -43,7 +43,7 @@ async function trainZero(root: string, flags: TrainZeroFlags): Promise<void> {
   const session = await openSession({ ...flags, weights, quiet });
   try {
     const trainer = await trainToFile({
-      clip: session.clip,
+      session,
       images: others.flatMap((dataset) => trainingImages(dataset, dataset.name)),
       options: { ...options, augment: false, about: { heldOut: flags.holdOut } },
       out: flags.out,

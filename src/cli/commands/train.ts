@@ -46,7 +46,7 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
   const session = await openSession({ ...flags, weights, quiet });
   try {
     const trainer = await trainToFile({
-      clip: session.clip,
+      session,
       images: trainingImages(dataset),
       options: { ...options, augment: flags.augment, about },
       out: flags.out,
