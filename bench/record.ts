@@ -32,6 +32,8 @@ export interface Row extends Summary {
   readonly checked?: Checked;
   /** Most bytes live on the device at once. */
   readonly peakBytes?: number;
+  /** Of a whole training step, at the median time. */
+  readonly imagesPerS?: number;
 }
 
 /** The device's own limits, as measured. Rates are those of the fastest run: nothing can be faster than the device. */
@@ -91,7 +93,7 @@ export function shareOf(floor: Floor, dtype: Row['dtype'], ms: number, ceilings:
 
 /** Our row of one case from its timings. Without `ceilings` it has no share. */
 export function rowOf(
-  what: Pick<Row, 'suite' | 'case' | 'variant' | 'dtype' | 'floor' | 'checked' | 'peakBytes'>,
+  what: Pick<Row, 'suite' | 'case' | 'variant' | 'dtype' | 'floor' | 'checked' | 'peakBytes' | 'imagesPerS'>,
   ms: readonly number[],
   ceilings?: Ceilings,
 ): Row {

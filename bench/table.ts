@@ -43,8 +43,15 @@ const HEAD = [
   'checked',
 ];
 
+/** Columns that stand where a suite has them. */
+const OPTIONAL: readonly (readonly [string, (row: Row) => number | undefined])[] = [
+  ['images/s', ({ imagesPerS }) => imagesPerS],
+  ['peak MB', ({ peakBytes }) => peakBytes && peakBytes / 1e6],
+];
+
 /** One suite's rows. The floor's columns are last: MFLOP that must be computed, MB that must move. */
 export function formatRows(rows: readonly Row[]): string {
+  const optional = OPTIONAL.filter(([, value]) => rows.some((row) => value(row) !== undefined));
   const body = rows.map((row) => [
     row.case,
     row.variant,
@@ -59,8 +66,9 @@ export function formatRows(rows: readonly Row[]): string {
     formatNumber(row.floor.flops / 1e6 || undefined),
     formatNumber(row.floor.bytes / 1e6 || undefined),
     row.checked ?? '-',
+    ...optional.map(([, value]) => formatNumber(value(row))),
   ]);
-  return formatTable(HEAD, body, 3);
+  return formatTable([...HEAD, ...optional.map(([name]) => name)], body, 3);
 }
 
 /** What every table stands under: whose numbers these are, and what they are good for. */

@@ -1,4 +1,4 @@
-/** Times one training step on stand-in weights: forward, forward and backward, optimiser; each beside its FLOP floor. */
+/** Times one training step on stand-in weights: forward, forward and backward, optimiser, and the last two in turn. */
 import { uniformAt } from '../../src/kernels/suite';
 import { Clip } from '../../src/model/clip';
 import { readClipConfig } from '../../src/model/clip-config';
@@ -18,10 +18,15 @@ import {
 } from '../../src/training/step-graph';
 import { normsName, SLOTS, slotName, updateGraph } from '../../src/training/update-graph';
 import { interleave } from '../measure';
-import { type Ceilings, rowOf } from '../record';
+import { type Ceilings, type Floor, rowOf } from '../record';
 import type { Session } from '../session';
+import { median } from '../stats';
 import { assertFinite, floorOf } from './floor';
 import type { ImageChoice } from './image';
+
+interface Contender {
+  sample(): Promise<number>;
+}
 
 const STAGES = 4;
 const CONTEXT = 8;
@@ -34,7 +39,7 @@ export async function benchTrain(session: Session, choice: ImageChoice, ceilings
   const config = readClipConfig(source);
   const clip = new Clip(gpu, source, config, dtype);
   const releaseText = clip.holdText();
-  const bar = session.progress(`train ${model}`, 3);
+  const bar = session.progress(`train ${model}`, 4);
   gpu.peakBytes = gpu.allocatedBytes;
   const before = gpu.allocatedBytes;
   const store = new BufferStore(gpu);
@@ -77,7 +82,7 @@ export async function benchTrain(session: Session, choice: ImageChoice, ceilings
       'forward and backward': stepGraph(options),
       optimiser: updateGraph(trained, 'adam'),
     };
-    const contenders: { sample(): Promise<number> }[] = [];
+    const contenders: Contender[] = [];
     for (const graph of Object.values(graphs)) {
       const executable = await clip.compile(graph, store);
       executables.push(executable);
@@ -91,15 +96,19 @@ export async function benchTrain(session: Session, choice: ImageChoice, ceilings
         },
       });
     }
+    const [, backward, update] = contenders as [unknown, Contender, Contender];
+    contenders.push({ sample: async () => (await backward.sample()) + (await update.sample()) });
     const times = await interleave(contenders, { budgetMs: session.budgetMs, onDone: bar.step });
     const peakBytes = gpu.peakBytes - before;
     const name = `${model}, ${imageSize} px, batch ${batch}`;
-    Object.keys(graphs).forEach((variant, i) => {
-      const floor = floorOf(executables[i]!.plan);
-      const peak = variant === 'forward and backward' ? { peakBytes } : {};
-      session.rows.push(
-        rowOf({ suite: 'train', case: name, variant, dtype, floor, ...peak }, times[i]!, ceilings),
-      );
+    const floors = executables.map((executable) => floorOf(executable.plan));
+    const [, last, optimiser] = floors as [Floor, Floor, Floor];
+    floors.push({ flops: last.flops + optimiser.flops, bytes: last.bytes + optimiser.bytes });
+    [...Object.keys(graphs), 'step'].forEach((variant, i) => {
+      const ms = times[i]!;
+      const whole = variant === 'step' && { peakBytes, imagesPerS: (1000 * batch) / median(ms) };
+      const what = { suite: 'train', case: name, variant, dtype, floor: floors[i]!, ...whole };
+      session.rows.push(rowOf(what, ms, ceilings));
     });
   } finally {
     bar.finish();
