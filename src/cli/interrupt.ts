@@ -15,19 +15,25 @@ export function listenForInterrupt(
   giveUp: () => void = () => {},
 ): Interruption {
   const controller = new AbortController();
+  let deadline: NodeJS.Timeout | undefined;
+  const exit = () => process.exit();
   const stop = (signal: NodeJS.Signals) => {
     process.exitCode = signal === 'SIGTERM' ? 143 : 130;
     controller.abort();
     announce();
-    setTimeout(() => {
+    deadline = setTimeout(() => {
       giveUp();
-      process.exit();
+      exit();
     }, graceMs).unref();
-    process.once('SIGINT', () => process.exit()).once('SIGTERM', () => process.exit());
+    process.once('SIGINT', exit).once('SIGTERM', exit);
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);
   return {
     signal: controller.signal,
-    release: () => process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop),
+    release() {
+      clearTimeout(deadline);
+      for (const listener of [stop, exit])
+        process.removeListener('SIGINT', listener).removeListener('SIGTERM', listener);
+    },
   };
 }

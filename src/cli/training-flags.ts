@@ -13,6 +13,7 @@ export interface TrainingFlags {
   object?: string;
   prompts?: string;
   keepEpochs?: boolean;
+  keepGoing?: boolean;
   init?: string;
   preset?: 'authors' | 'paper';
   imageSize?: number;
@@ -106,6 +107,7 @@ export function addTrainingOptions(command: Command): Command {
     .option('--text-heads <n>', "text tower's attention heads", positiveInteger)
     .option('--log <file>', 'JSON Lines, one object a step: step, epoch, loss, det, seg, ...')
     .option('--save-every <seconds>', 'longest time without a saved state', notNegative, 60)
+    .option('--keep-going', 'leave out images that cannot be read, and list them, instead of stopping')
     .option('--resume', 'go on from the saved state beside --out')
     .option('--quiet', 'no progress');
 }

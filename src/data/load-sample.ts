@@ -37,6 +37,15 @@ export async function loadSample<T>(
   return { pixels, mask: await loadMask(image.mask, picture, size, readImage) };
 }
 
+/** Decodes an image and its mask and keeps nothing: what `loadSample` would refuse is refused. @throws BadImageError as it does. */
+export async function checkSample<T>(
+  image: SampleSource<T>,
+  readImage: (path: T) => Promise<RgbImage>,
+): Promise<void> {
+  const picture = await readImage(image.path);
+  if (image.mask !== undefined) readMask(maskName(image.mask), await readImage(image.mask), picture);
+}
+
 /**
  * A mask at the model's size, [size, size], 1 abnormal, 0 normal.
  * @param picture the image it belongs to. @throws BadImageError as `loadSample`.
@@ -48,8 +57,11 @@ export async function loadMask<T>(
   readImage: (path: T) => Promise<RgbImage>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const mask = await readImage(source);
-  const name = typeof source === 'string' ? source : 'a mask';
-  return scaleMask(readMask(name, mask, picture), mask, size);
+  return scaleMask(readMask(maskName(source), mask, picture), mask, size);
+}
+
+function maskName(source: unknown): string {
+  return typeof source === 'string' ? source : 'a mask';
 }
 
 /**

@@ -6,6 +6,7 @@ import { type Finding, finding, findingKinds, type Severity } from '../../data/c
 import { datasetFolders, openSplit, splitsOf } from '../../data/node/datasets';
 import { decodeImage, readFileBytes } from '../../platform/node/decode-image';
 import { OptionError } from '../../runtime/errors';
+import { listenForInterrupt } from '../interrupt';
 import { positiveInteger } from '../options';
 import { progressBar } from '../progress';
 import { columns, shown } from '../table';
@@ -31,6 +32,9 @@ export function registerData(program: Command): void {
     .action(check);
 }
 
+/** How long an interrupted check waits for the image under way, ms. */
+const GRACE_MS = 5000;
+
 /** What `data check --json` prints. */
 export interface DataReport extends CheckReport {
   readonly errors: number;
@@ -39,20 +43,16 @@ export interface DataReport extends CheckReport {
 }
 
 async function check(path: string, flags: CheckFlags): Promise<void> {
-  const interrupt = new AbortController();
-  const stop = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGTERM' ? 143 : 130;
-    interrupt.abort();
-    process.once('SIGINT', () => process.exit()).once('SIGTERM', () => process.exit());
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const interrupt = listenForInterrupt(() => {
+    if (flags.quiet !== true) console.error('\nStopping; what was found so far follows.');
+  }, GRACE_MS);
   try {
     const report = await checkData(path, { ...flags, signal: interrupt.signal });
     console.log(flags.json ? JSON.stringify(report, null, 2) : describeData(report));
     // Under a signal the exit code is that one's.
     if (report.errors > 0) process.exitCode ??= 1;
   } finally {
-    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    interrupt.release();
   }
 }
 

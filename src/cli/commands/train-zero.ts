@@ -5,6 +5,7 @@ import { openSession } from '../session';
 import { sidecarImageSize } from '../sidecar';
 import { addTrainingOptions, requireWeights, type TrainingFlags, trainOptions } from '../training-flags';
 import { trainToFile } from '../training-run';
+import { usableImages } from '../usable-images';
 import { describeDataset, trainingImages } from './train';
 
 interface TrainZeroFlags extends TrainingFlags {
@@ -27,13 +28,14 @@ async function trainZero(root: string, flags: TrainZeroFlags): Promise<void> {
   const weights = requireWeights(flags.weights);
   const all = await openDatasets(root);
   const held = flags.holdOut.replace(/_AD$/i, '').toLowerCase();
-  const others = all.filter(({ name }) => name.toLowerCase() !== held);
-  if (others.length === all.length) {
+  const chosen = all.filter(({ name }) => name.toLowerCase() !== held);
+  if (chosen.length === all.length) {
     throw new OptionError(
       `There is no data set ${flags.holdOut} to hold out.`,
       `There are: ${all.map(({ name }) => name).join(', ')}.`,
     );
   }
+  const others = await usableImages(chosen, { keepGoing: flags.keepGoing === true, quiet });
   for (const dataset of others) {
     if (!quiet) console.error(describeDataset(dataset));
     for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);

@@ -10,6 +10,7 @@ import { readShotList } from '../shot-list';
 import { sidecarImageSize } from '../sidecar';
 import { addTrainingOptions, requireWeights, type TrainingFlags, trainOptions } from '../training-flags';
 import { trainToFile } from '../training-run';
+import { usableImages } from '../usable-images';
 
 interface TrainFlags extends TrainingFlags {
   shots: number | 'all';
@@ -37,7 +38,10 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
   const weights = requireWeights(flags.weights);
   const all = await openDataset(path, { split: 'valid' });
   const list = flags.shotList === undefined ? undefined : await readShotList(flags.shotList, flags.draw);
-  const dataset = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
+  const chosen = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
+  const [dataset] = (await usableImages([chosen], { keepGoing: flags.keepGoing === true, quiet })) as [
+    Dataset,
+  ];
   if (!quiet) console.error(describeDataset(dataset));
   for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
   const imageSize = flags.imageSize ?? (await sidecarImageSize(weights)) ?? 240;
