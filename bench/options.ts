@@ -5,7 +5,7 @@ import { SYNTHETIC_MODELS } from '../src/model/synthetic';
 import type { Precision } from '../src/runtime/device';
 import type { CheckMode } from './kernels/check';
 
-export type BenchCommand = 'all' | 'ceiling' | 'kernels' | 'block' | 'image' | 'train';
+export type BenchCommand = 'all' | 'ceiling' | 'kernels' | 'block' | 'image' | 'train' | 'folder';
 
 export interface BenchOptions {
   readonly command: BenchCommand;
@@ -25,9 +25,12 @@ export interface BenchOptions {
   readonly model?: string;
   readonly imageSize: number;
   readonly batch: number;
+  /** folder: a labelled data set; drawn phantoms without it, so many. */
+  readonly data?: string;
+  readonly images: number;
 }
 
-const DEFAULTS = { variants: 'chosen', check: 'affordable', imageSize: 240, batch: 1 } as const;
+const DEFAULTS = { variants: 'chosen', check: 'affordable', imageSize: 240, batch: 1, images: 200 } as const;
 
 function seconds(text: string): number {
   const value = Number(text);
@@ -91,6 +94,13 @@ export function parseArguments(args: readonly string[]): BenchOptions {
     .addOption(model)
     .option('--image-size <px>', 'side of the images (240)', positiveInteger)
     .option('--batch <n>', 'images a step (1)', positiveInteger);
+  add('folder', 'an evaluation over many image files: what each stage is busy with')
+    .addOption(precision)
+    .addOption(model)
+    .option('--image-size <px>', 'side that the model runs at (240)', positiveInteger)
+    .option('--batch <n>', 'images a run (1)', positiveInteger)
+    .option('--images <n>', 'phantoms to draw (200)', positiveInteger)
+    .option('--data <dataset>', 'a labelled data set instead of phantoms');
   program.parse([...args], { from: 'user' });
   return parsed!;
 }

@@ -80,6 +80,8 @@ export interface BenchRecord {
   readonly rows: readonly Row[];
   readonly skipped: readonly LeftOut[];
   readonly failed: readonly LeftOut[];
+  /** Whole sentences. */
+  readonly notes?: readonly string[];
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Gpu, Precision } from '../src/runtime/device';
 import { measureCeilings } from './ceiling/ceiling';
 import { benchKernels, chooseCases } from './kernels/kernels';
 import { benchBlock } from './model/block';
+import { benchFolder } from './model/folder';
 import { benchImage } from './model/image';
 import { benchTrain } from './model/train';
 import type { BenchOptions } from './options';
@@ -35,6 +36,11 @@ export async function runBench(gpu: Gpu, options: BenchOptions): Promise<BenchRe
     const model = options.model ?? (software ? 'vitb32' : 'vitl14');
     for (const precision of precisions) await benchImage(session, { ...options, model, precision }, ceilings);
   }
+  if (command === 'folder') {
+    const model = options.model ?? (software ? 'tiny' : 'vitl14');
+    for (const precision of precisions.slice(0, software ? 1 : 2))
+      await benchFolder(session, { ...options, model, precision });
+  }
   if (wants('train')) {
     const model = options.model ?? (software ? 'tiny' : 'vitl14');
     for (const precision of precisions) await benchTrain(session, { ...options, model, precision }, ceilings);
@@ -50,5 +56,6 @@ export async function runBench(gpu: Gpu, options: BenchOptions): Promise<BenchRe
     rows: session.rows,
     skipped: session.skipped,
     failed: session.failed,
+    ...(session.notes.length > 0 && { notes: session.notes }),
   };
 }

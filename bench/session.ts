@@ -25,6 +25,8 @@ export class Session {
   readonly rows: Row[] = [];
   readonly skipped: LeftOut[] = [];
   readonly failed: LeftOut[] = [];
+  /** Whole sentences below the tables. */
+  readonly notes: string[] = [];
 
   constructor(
     readonly gpu: Gpu,

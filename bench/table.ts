@@ -114,6 +114,7 @@ export function formatRecord(record: BenchRecord): string {
   for (const image of record.rows.filter((row) => row.peakBytes !== undefined)) {
     parts.push(`${image.case}: at most ${formatNumber(image.peakBytes! / 1e6)} MB on the device.`);
   }
+  for (const note of record.notes ?? []) parts.push(note);
   const list = (title: string, left: BenchRecord['skipped']) =>
     left.length > 0 &&
     parts.push(

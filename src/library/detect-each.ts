@@ -3,6 +3,7 @@ import type { RgbImage } from '../data/image';
 import { toModelInput } from '../data/resize';
 import type { Detection } from '../model/detector';
 import { AbortedError, MlaLpError, type ValueError } from '../runtime/errors';
+import type { RunObserver } from '../runtime/executable';
 import { isRgbImage, nameOf } from './image-input';
 import { type ImageInput, platform } from './platform';
 
@@ -31,11 +32,11 @@ export interface BatchModel {
   /** Side the model runs at, px. */
   readonly imageSize: number;
   /** @param pixels f32 [3, S, S] in 0..1 each, at most `batch`. @returns one result an image. */
-  run(pixels: readonly Float32Array[]): Promise<readonly (Detection | ValueError)[]>;
+  run(pixels: readonly Float32Array[], observe?: RunObserver): Promise<readonly (Detection | ValueError)[]>;
 }
 
-/** Told when a stage of the stream works on a batch: times as `performance.now()` gives them, ms. */
-export type StageObserver = (stage: 'decode' | 'device', from: number, to: number) => void;
+/** Told when a stage of the stream has worked on a batch: times as `performance.now()` gives them, ms. */
+export type StageObserver = (stage: 'decode' | 'upload' | 'device', from: number, to: number) => void;
 
 /** Batches under way beside the one whose results are being taken: one on the device, one that is decoded. */
 const AHEAD = 2;
@@ -60,14 +61,17 @@ export async function* detectInBatches(
   const start = (chunk: readonly { input: ImageInput; index: number }[]) => {
     const decoded = decoding.then(async () => {
       check();
-      return timed(observe, 'decode', () =>
-        Promise.all(chunk.map(({ input, index }) => decode(input, index, model.imageSize))),
+      const from = performance.now();
+      const images = await Promise.all(
+        chunk.map(({ input, index }) => decode(input, index, model.imageSize)),
       );
+      observe('decode', from, performance.now());
+      return images;
     });
     decoding = decoded.catch(() => {});
     const results = decoded.then((images) => {
       check();
-      return timed(observe, 'device', () => runBatch(images, model));
+      return runBatch(images, model, observe);
     });
     // An error is reported when the batch is awaited.
     results.catch(() => {});
@@ -88,19 +92,6 @@ export async function* detectInBatches(
   }
 }
 
-async function timed<T>(
-  observe: StageObserver,
-  stage: 'decode' | 'device',
-  work: () => Promise<T>,
-): Promise<T> {
-  const from = performance.now();
-  try {
-    return await work();
-  } finally {
-    observe(stage, from, performance.now());
-  }
-}
-
 type Decoded =
   | { readonly index: number; readonly image: RgbImage; readonly pixels: Float32Array }
   | { readonly index: number; readonly error: MlaLpError };
@@ -115,9 +106,19 @@ async function decode(input: ImageInput, index: number, size: number): Promise<D
   }
 }
 
-async function runBatch(decoded: readonly Decoded[], model: BatchModel): Promise<DetectOutcome[]> {
+async function runBatch(
+  decoded: readonly Decoded[],
+  model: BatchModel,
+  observe: StageObserver,
+): Promise<DetectOutcome[]> {
   const good = decoded.filter((d) => 'pixels' in d);
-  const found = good.length > 0 ? await model.run(good.map((d) => d.pixels)) : [];
+  const found =
+    good.length > 0
+      ? await model.run(
+          good.map((d) => d.pixels),
+          observe,
+        )
+      : [];
   const results = new Map(good.map((d, i) => [d.index, found[i]!]));
   return decoded.map((d): DetectOutcome => {
     if (!('pixels' in d)) return { index: d.index, error: d.error };

@@ -19,7 +19,13 @@ import { loadWeights } from '../model/weight-loader';
 import { BufferStore } from '../runtime/buffer-store';
 import { BadFileError, OptionError } from '../runtime/errors';
 import { Graph } from '../runtime/graph';
-import { type DetectionModel, type DetectOutcome, detectInBatches } from './detect-each';
+import {
+  type BatchModel,
+  type DetectionModel,
+  type DetectOutcome,
+  detectInBatches,
+  type StageObserver,
+} from './detect-each';
 import { closingOnError, openTensors, type WeightsInput } from './load-clip';
 import type { ImageInput } from './platform';
 
@@ -127,10 +133,14 @@ export class MlaLp implements DetectionModel {
    * Yields one outcome an image, in order, as batches finish. The next batch is decoded while the device computes.
    * @throws DeviceLostError and the like, which concern all images; AbortedError when `signal` fires.
    */
-  detectEach(images: Iterable<ImageInput>, signal?: AbortSignal): AsyncGenerator<DetectOutcome> {
+  detectEach(
+    images: Iterable<ImageInput>,
+    signal?: AbortSignal,
+    observe?: StageObserver,
+  ): AsyncGenerator<DetectOutcome> {
     const { batch, imageSize } = this;
-    const run = (pixels: readonly Float32Array[]) => this.detector.run(pixels, batch);
-    return detectInBatches(images, { batch, imageSize, run }, signal);
+    const run: BatchModel['run'] = (pixels, observer) => this.detector.run(pixels, batch, observer);
+    return detectInBatches(images, { batch, imageSize, run }, signal, observe);
   }
 
   /** Frees what this model holds on the device; the CLIP stays loaded. */

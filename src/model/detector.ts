@@ -2,6 +2,7 @@
 import { BufferStore } from '../runtime/buffer-store';
 import type { Precision } from '../runtime/device';
 import { ValueError } from '../runtime/errors';
+import type { RunObserver } from '../runtime/executable';
 import type { Graph } from '../runtime/graph';
 import { plan } from '../runtime/plan';
 import { BatchExecutables } from './batch-executables';
@@ -92,11 +93,15 @@ export class Detector {
    * @param images f32 [n, 3, S, S] in 0..1, n <= batch.
    * @returns one result an image; a ValueError where it is not finite, which is never reported as a score.
    */
-  async run(images: readonly Float32Array[], batch: number): Promise<(Detection | ValueError)[]> {
+  async run(
+    images: readonly Float32Array[],
+    batch: number,
+    observe?: RunObserver,
+  ): Promise<(Detection | ValueError)[]> {
     const { imageSize: size, text, stages, method } = this.options;
     const executable = await this.#executables.get(batch);
     const pixels = packImages(images, batch, size, false);
-    const out = await executable.run({ images: pixels, text });
+    const out = await executable.run({ images: pixels, text }, observe && { observe });
     const count = method === 'clip' ? 1 : stages;
     return images.map((_, b) => {
       const levels = Array.from({ length: count }, (_, s) => out[`level.${s}`]![2 * b + ABNORMAL]!);

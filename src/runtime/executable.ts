@@ -23,7 +23,14 @@ export interface RunOptions {
   readonly wanted?: readonly string[];
   /** Outputs to copy on the device, each over its slices one after another (what is left over is dropped). */
   readonly copyTo?: Readonly<Record<string, readonly DeviceSlice[]>>;
+  readonly observe?: RunObserver;
 }
+
+/**
+ * Told when a run's parts are over; `performance.now()`, ms. `upload`: inputs are handed to the device. `device`: from submission to the
+ * outputs' arrival, so it also counts what the device's queue holds before.
+ */
+export type RunObserver = (part: 'upload' | 'device', from: number, to: number) => void;
 
 /** f16 outputs come back widened to f32. */
 export type OutputData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
@@ -132,7 +139,9 @@ export class Executable {
     options: RunOptions = {},
   ): Promise<Record<string, OutputData>> {
     return this.#enqueue(async (submitted) => {
+      const begun = performance.now();
       this.#upload(inputs);
+      options.observe?.('upload', begun, performance.now());
       if (this.options.poison) this.#poison();
       const encoder = this.gpu.device.createCommandEncoder();
       this.#copyIn(encoder, inputs);
@@ -140,7 +149,13 @@ export class Executable {
       for (const command of this.commands) record(pass, command);
       pass.end();
       this.#copyOut(encoder, options.copyTo ?? {});
-      return this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()], submitted);
+      let from = 0;
+      const outputs = await this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()], () => {
+        from = performance.now();
+        submitted();
+      });
+      options.observe?.('device', from, performance.now());
+      return outputs;
     });
   }
 

@@ -21,11 +21,13 @@ function model(log: string[] = [], batch = 2): BatchModel {
   return {
     batch,
     imageSize: SIZE,
-    async run(pixels) {
+    async run(pixels, observe) {
+      const from = performance.now();
       const name = pixels.map((p) => Math.round(p[0]! * 255)).join(' ');
       log.push(`device in ${name}`);
       for (let i = 0; i < 5; i++) await tick();
       log.push(`device out ${name}`);
+      observe?.('device', from, performance.now());
       return pixels.map((p) => ({
         score: Math.round(p[0]! * 255),
         levels: [],

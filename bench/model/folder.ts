@@ -1,0 +1,188 @@
+/**
+ * Times an evaluation over many image files, end to end: decoding, upload, device, results (masks, files of raw results), metrics. The
+ * stages overlap; a stage's busy share is the part of the wall clock in which it works on something.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { evaluationImages } from '../../src/cli/evaluation-run';
+import { openDataset } from '../../src/data/node/datasets';
+import { makePhantom } from '../../src/data/phantoms';
+import { finishEvaluation } from '../../src/evaluation/finish';
+import { FileResults, resultsPath } from '../../src/evaluation/node/file-results';
+import { type ImageInput, loadClip, MlaLp, rawHeader, scoreImages } from '../../src/library/node';
+import { encodePng } from '../../src/platform/node/encode-png';
+import type { Precision } from '../../src/runtime/device';
+import { rowOf } from '../record';
+import type { Session } from '../session';
+
+export interface FolderChoice {
+  /** Name of stand-in weights. */
+  readonly model: string;
+  readonly imageSize: number;
+  readonly batch: number;
+  readonly precision: Precision;
+  /** A labelled data set; drawn phantoms without it. */
+  readonly data?: string;
+  /** Phantoms to draw. */
+  readonly images: number;
+}
+
+type Stage = 'decode' | 'upload' | 'device' | 'results';
+
+export async function benchFolder(session: Session, choice: FolderChoice): Promise<void> {
+  const { gpu } = session;
+  const { model: name, imageSize, batch, precision } = choice;
+  const scratch = await mkdtemp(join(tmpdir(), 'mla-lp-bench-'));
+  const clip = await loadClip(gpu, `synthetic:${name}`, { precision });
+  let results: FileResults | undefined;
+  try {
+    const folder = choice.data ?? (await drawPhantoms(join(scratch, 'Phantoms'), choice, session));
+    const dataset = await openDataset(folder, { split: 'test' });
+    const images = evaluationImages(dataset, folder);
+    const busy = new BusyTimes();
+    const model = await MlaLp.load(clip, {
+      checkpoint: `synthetic:${name}`,
+      imageSize,
+      batch,
+    });
+    const observed = {
+      method: model.method,
+      preset: model.preset,
+      imageSize,
+      hasMemory: false,
+      detectEach: (inputs: Iterable<ImageInput>, signal?: AbortSignal) =>
+        model.detectEach(inputs, signal, (stage, from, to) => busy.add(stage, from, to)),
+      destroy: () => model.destroy(),
+    };
+    const header = await rawHeader(model, images, { dataset: dataset.name, protocol: 'zero-shot' });
+    results = await FileResults.write(resultsPath(scratch, 1, 1), { header, versions: {}, command: 'bench' });
+    const sink = results;
+    // The first batch compiles; it belongs to no stage.
+    for await (const _ of model.detectEach(images.slice(0, batch).map(({ image }) => image)));
+    busy.clear();
+    gpu.peakBytes = gpu.allocatedBytes;
+    const bar = session.progress(`folder ${name}`, images.length, 'images');
+    const memory = new MemoryGrowth();
+    const begun = performance.now();
+    await scoreImages(
+      observed,
+      images,
+      {
+        header,
+        has: (index) => sink.has(index),
+        async append(outcome, maps) {
+          const from = performance.now();
+          await sink.append(outcome, maps);
+          busy.add('results', from, performance.now());
+          memory.look();
+        },
+      },
+      { onProgress: (done) => done > 0 && bar.step() },
+    );
+    const wall = performance.now() - begun;
+    bar.finish();
+    await finishEvaluation(results, { resamples: 100 });
+    const metrics = performance.now() - begun - wall;
+    await model.destroy();
+    report(session, choice, { images: images.length, wall, metrics, busy, growth: memory.growth() });
+  } finally {
+    await results?.close();
+    await clip.close();
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+interface Outcome {
+  readonly images: number;
+  readonly wall: number;
+  readonly metrics: number;
+  readonly busy: BusyTimes;
+  readonly growth: number;
+}
+
+function report(session: Session, choice: FolderChoice, outcome: Outcome): void {
+  const { model, imageSize, batch, precision: dtype } = choice;
+  const { images, wall, metrics, busy, growth } = outcome;
+  const name = `${model}, ${imageSize} px, batch ${batch}, ${images} images`;
+  const floor = { flops: 0, bytes: 0 };
+  const row = (variant: string, ms: number) =>
+    session.rows.push(rowOf({ suite: 'folder', case: name, variant, dtype, floor }, [ms / images]));
+  row('an image, end to end', wall);
+  for (const stage of ['decode', 'upload', 'device', 'results'] as const) {
+    const total = busy.total(stage);
+    row(`${stage}, busy ${((100 * total) / wall).toFixed(1)} %`, total);
+  }
+  row('metrics afterwards', metrics);
+  session.notes.push(
+    `folder: ${((1000 * images) / wall).toPrecision(3)} images/s; memory grew by ${(growth / 1024).toFixed(1)} KiB an image in the second half.`,
+  );
+}
+
+/** Time in which a stage worked on at least one batch: overlapping spans count once. */
+class BusyTimes {
+  readonly #spans = new Map<Stage, [number, number][]>();
+
+  add(stage: Stage, from: number, to: number): void {
+    const spans = this.#spans.get(stage) ?? [];
+    spans.push([from, to]);
+    this.#spans.set(stage, spans);
+  }
+
+  clear(): void {
+    this.#spans.clear();
+  }
+
+  total(stage: Stage): number {
+    const spans = (this.#spans.get(stage) ?? []).sort((a, b) => a[0] - b[0]);
+    let total = 0;
+    let until = Number.NEGATIVE_INFINITY;
+    for (const [from, to] of spans) {
+      total += Math.max(0, to - Math.max(from, until));
+      until = Math.max(until, to);
+    }
+    return total;
+  }
+}
+
+/** Resident memory over the images of the second half, least squares, bytes an image: the first half warms up. */
+class MemoryGrowth {
+  readonly #rss: number[] = [];
+
+  look(): void {
+    this.#rss.push(process.memoryUsage.rss());
+  }
+
+  growth(): number {
+    const half = this.#rss.slice(this.#rss.length >> 1);
+    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    const x = half.map((_, i) => i);
+    const [mx, my] = [mean(x), mean(half)];
+    const covariance = half.reduce((sum, y, i) => sum + (i - mx) * (y - my), 0);
+    const variance = x.reduce((sum, v) => sum + (v - mx) ** 2, 0);
+    return variance > 0 ? covariance / variance : 0;
+  }
+}
+
+/** Half normal, half abnormal, with masks, as a folder of PNG files. @returns the folder. */
+async function drawPhantoms(folder: string, { images }: FolderChoice, session: Session): Promise<string> {
+  for (const name of ['normal', 'abnormal', 'masks']) await mkdir(join(folder, name), { recursive: true });
+  const bar = session.progress('drawing phantoms', images, 'images');
+  for (let i = 0; i < images; i++) {
+    const abnormal = i % 2 === 1;
+    const { image, mask } = makePhantom(i, { size: SIDE, abnormal });
+    const name = `${String(i).padStart(6, '0')}.png`;
+    await writeFile(join(folder, abnormal ? 'abnormal' : 'normal', name), await encodePng(image));
+    if (abnormal) {
+      const data = new Uint8Array(3 * mask.length);
+      for (const [p, v] of mask.entries()) data.fill(255 * v, 3 * p, 3 * p + 3);
+      await writeFile(join(folder, 'masks', name), await encodePng({ width: SIDE, height: SIDE, data }));
+    }
+    bar.step();
+  }
+  bar.finish();
+  return folder;
+}
+
+/** Side of drawn phantoms, px: about that of the data sets' images. */
+const SIDE = 320;
