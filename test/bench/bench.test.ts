@@ -150,6 +150,7 @@ test('arguments: everything by default, one command otherwise', () => {
     variants: 'chosen',
     check: 'affordable',
     imageSize: 240,
+    images: 200,
     batch: 1,
   });
   expect(parseArguments(['--json', 'r.json']).json).toBe('r.json');
