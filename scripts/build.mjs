@@ -3,7 +3,15 @@ import { existsSync, rmSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { build } from 'esbuild';
 
-const external = ['webgpu', 'sharp', 'commander', 'node:*', '@sparticuz/chromium', 'onnxruntime-node'];
+const external = [
+  'webgpu',
+  'sharp',
+  'commander',
+  'node:*',
+  '@sparticuz/chromium',
+  'onnxruntime-node',
+  '@cornerstonejs/*',
+];
 /** Bundled packages name Node's own modules without "node:"; with it they stay imports. Browser entries reach none of them. */
 const builtins = {
   name: 'builtins',

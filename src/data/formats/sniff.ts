@@ -1,13 +1,21 @@
 /** Content decides what a file is; its name does not. */
 
-export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'tiff' | 'bmp';
+export type ImageFormat = 'dicom' | 'nifti' | 'png' | 'jpeg' | 'webp' | 'tiff' | 'bmp';
 
 interface Signature {
   readonly at: number;
   readonly bytes: string;
 }
 
+/** In order: a DICOM file may be a TIFF as well, or begin with anything else. Gzip is taken for NIfTI until it is opened. */
 const formats: Readonly<Record<ImageFormat, readonly Signature[]>> = {
+  dicom: [{ at: 128, bytes: 'DICM' }],
+  nifti: [
+    { at: 344, bytes: 'n+1\0' },
+    { at: 344, bytes: 'ni1\0' },
+    { at: 4, bytes: 'n+2\0\r\n\x1a\n' },
+    { at: 0, bytes: '\x1f\x8b' },
+  ],
   png: [{ at: 0, bytes: '\x89PNG\r\n\x1a\n' }],
   jpeg: [{ at: 0, bytes: '\xff\xd8' }],
   webp: [],
@@ -22,14 +30,6 @@ const formats: Readonly<Record<ImageFormat, readonly Signature[]>> = {
 
 /** Formats that people do try, so that the message can say more than "unknown". */
 const others: readonly (Signature & { readonly what: string; readonly remedy: string })[] = [
-  { at: 128, bytes: 'DICM', what: 'a DICOM file', remedy: 'Export the frame as PNG (dcmj2pnm does it).' },
-  { at: 344, bytes: 'n+1\0', what: 'a NIfTI volume', remedy: 'Export the slice as PNG.' },
-  {
-    at: 0,
-    bytes: '\x1f\x8b',
-    what: 'gzip data',
-    remedy: 'Unpack it; of a NIfTI volume export the slice as PNG.',
-  },
   { at: 0, bytes: 'PK\x03\x04', what: 'a zip archive', remedy: 'Unpack it and give the images inside.' },
   { at: 0, bytes: '%PDF', what: 'a PDF', remedy: 'Export the figure as PNG.' },
   { at: 0, bytes: 'GIF8', what: 'a GIF', remedy: 'Convert it to PNG.' },
@@ -52,7 +52,7 @@ export function describeForeign(bytes: Uint8Array): { what: string; remedy: stri
   return (
     others.find((signature) => matches(bytes, signature)) ?? {
       what: 'no image format known here',
-      remedy: 'Give PNG, JPEG, WebP, TIFF or BMP.',
+      remedy: 'Give PNG, JPEG, WebP, TIFF, BMP, DICOM or NIfTI.',
     }
   );
 }

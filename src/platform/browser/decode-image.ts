@@ -4,7 +4,8 @@
  * the canvas, a JPEG whose picture data is damaged inside an intact frame is not noticed, and CMYK is converted as the
  * browser likes.
  */
-import { type Codec, decodeWith } from '../../data/decode';
+import type { Codec, Decoders } from '../../data/codec';
+import { decodeWith } from '../../data/decode';
 import type { RgbImage } from '../../data/image';
 import { checkByteLength, checkDimensions, type DecodeLimits, defaultDecodeLimits } from '../../data/limits';
 import { BadImageError } from '../../runtime/errors';
@@ -13,7 +14,7 @@ import { BadImageError } from '../../runtime/errors';
 export type BrowserImage = Uint8Array | Blob | ImageData | ImageBitmap;
 
 /**
- * @param input the bytes of a PNG, JPEG, WebP or BMP file, a Blob or File of them, or pixels. An ImageBitmap stays open; its
+ * @param input the bytes of a PNG, JPEG, WebP, BMP, DICOM or NIfTI file, a Blob or File of them, or pixels. An ImageBitmap stays open; its
  * colours are those that it was made with (make it with `colorSpaceConversion: 'none', premultiplyAlpha: 'none'`).
  * @param name what messages call it.
  * @throws BadImageError naming the image, what is wrong and what to do.
@@ -43,7 +44,7 @@ export function decodeImage(
   name: string,
   limits?: Partial<DecodeLimits>,
 ): Promise<RgbImage> {
-  return decodeWith({ codec: decodeWithBrowser }, bytes, name, limits);
+  return decodeWith(decoders, bytes, name, limits);
 }
 
 async function blobBytes(blob: Blob, name: string): Promise<Uint8Array> {
@@ -73,6 +74,9 @@ const decodeWithBrowser: Codec = async ({ name, bytes, format }) => {
     bitmap.close();
   }
 };
+
+/** What a browser lends to decoding. */
+export const decoders: Decoders = { codec: decodeWithBrowser };
 
 function fromBitmap(bitmap: ImageBitmap, name: string): RgbImage {
   const { width, height } = bitmap;

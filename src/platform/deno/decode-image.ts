@@ -2,15 +2,17 @@
  * Image decoding in Deno. It has no canvas to read pixels from, so PNG and BMP go through our own decoders and the rest
  * through sharp, when it is installed and may load native code.
  */
-import { type Codec, decodeWith } from '../../data/decode';
+import type { Codec, Decoders } from '../../data/codec';
+import { decodeWith } from '../../data/decode';
 import type { RgbImage } from '../../data/image';
 import type { DecodeLimits } from '../../data/limits';
 import { BadImageError } from '../../runtime/errors';
 import { readFileBytes } from '../node/decode-image';
+import { loadJpeg2000 } from '../node/jpeg2000';
 import { decodeWithSharp } from '../node/sharp-codec';
 
 /**
- * PNG and BMP; JPEG, WebP and TIFF where npm's sharp can be loaded. The same pixels as in Node.
+ * PNG, BMP, DICOM and NIfTI; JPEG, WebP and TIFF where npm's sharp can be loaded. The same pixels as in Node.
  * @param bytes the whole file. @param name what messages call it.
  * @throws BadImageError naming the file, what is wrong and what to do.
  */
@@ -19,7 +21,7 @@ export function decodeImage(
   name: string,
   limits?: Partial<DecodeLimits>,
 ): Promise<RgbImage> {
-  return decodeWith({ codec: sharpIfAllowed }, bytes, name, limits);
+  return decodeWith(decoders, bytes, name, limits);
 }
 
 /** Reads and decodes an image file; its size is checked before it is read. */
@@ -40,3 +42,6 @@ const sharpIfAllowed: Codec = async (input, limits) => {
   }
   return decodeWithSharp(input, limits);
 };
+
+/** What Deno lends to decoding. */
+export const decoders: Decoders = { codec: sharpIfAllowed, jpeg2000: loadJpeg2000 };

@@ -2,15 +2,17 @@
 import { readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createInflate } from 'node:zlib';
+import type { Decoders } from '../../data/codec';
 import { decodeWith } from '../../data/decode';
 import type { Inflate } from '../../data/formats/png';
 import type { RgbImage } from '../../data/image';
 import { checkByteLength, type DecodeLimits, defaultDecodeLimits } from '../../data/limits';
 import { BadImageError } from '../../runtime/errors';
+import { loadJpeg2000 } from './jpeg2000';
 import { decodeWithSharp } from './sharp-codec';
 
 /**
- * Decodes PNG, JPEG, WebP, TIFF (first page) or BMP to 8-bit RGB, as Pillow's `Image.open(..).convert('RGB')`: alpha is
+ * Decodes PNG, JPEG, WebP, TIFF (first page), BMP, single-frame DICOM or one-slice NIfTI to 8-bit RGB, as Pillow's `Image.open(..).convert('RGB')`: alpha is
  * dropped, colour profiles and EXIF orientation are not applied, 16-bit samples keep their high byte.
  * @param bytes the whole file; its content decides the format. @param name what messages call it.
  * @throws BadImageError naming the file, what is wrong and what to do; never part of a picture.
@@ -20,7 +22,7 @@ export function decodeImage(
   name: string,
   limits?: Partial<DecodeLimits>,
 ): Promise<RgbImage> {
-  return decodeWith({ codec: decodeWithSharp, inflate: inflateWithZlib }, bytes, name, limits);
+  return decodeWith(decoders, bytes, name, limits);
 }
 
 /** Reads and decodes an image file; its size is checked before it is read. */
@@ -60,4 +62,11 @@ const inflateWithZlib: Inflate = async function* (data) {
     source.destroy();
     inflate.destroy();
   }
+};
+
+/** What Node lends to decoding. */
+export const decoders: Decoders = {
+  codec: decodeWithSharp,
+  inflate: inflateWithZlib,
+  jpeg2000: loadJpeg2000,
 };

@@ -1,6 +1,6 @@
 /** The codec that sharp lends to Node and Deno. Loaded when first needed: PNG and BMP do without it. */
 import type { Sharp } from 'sharp';
-import type { Codec } from '../../data/decode';
+import type { Codec } from '../../data/codec';
 import type { RgbImage } from '../../data/image';
 
 /** JPEG, WebP and TIFF through libvips, as strict as it goes. */
