@@ -20,7 +20,8 @@ h2{font-size:1.3rem;line-height:1.3;margin:2.6rem 0 .9rem;scroll-margin-top:1rem
 margin:0 0 1.2rem;padding:.6rem .9rem;font-size:.92rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,14rem),1fr));gap:.7rem 1.6rem;margin:0}
 .facts dt{color:var(--soft);font-size:.8rem}
-.facts dd{margin:0;overflow-wrap:anywhere}
+.facts :is(dt,dd){margin:0;min-width:0;overflow-wrap:anywhere}
+@media(max-width:30rem){.facts{grid-template-columns:1fr;gap:.35rem}.facts>div{display:grid;grid-template-columns:7rem 1fr;gap:.6rem;align-items:baseline}}
 .scroll{overflow:auto;background:var(--panel);border:1px solid var(--line);border-radius:.6rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 th,td{padding:.45rem .8rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -33,8 +34,8 @@ tbody th{font-weight:500;white-space:normal;overflow-wrap:anywhere}
 #table thead button:focus-visible{outline-offset:-3px}
 #table thead .number button{text-align:right}
 th[aria-sort] button{color:var(--mark)}
-th[aria-sort=ascending] button::after{content:" \\2191"}
-th[aria-sort=descending] button::after{content:" \\2193"}
+th[aria-sort=ascending] button::after{content:" \\2191";content:" \\2191" / ""}
+th[aria-sort=descending] button::after{content:" \\2193";content:" \\2193" / ""}
 .number{text-align:right;font-variant-numeric:tabular-nums}
 a{color:inherit;text-decoration-color:var(--mark);text-underline-offset:.2em}
 .failed,.invalid{color:var(--bad);font-weight:600}

@@ -2,7 +2,7 @@
 import type { EvaluationRecord } from '../../evaluation/record';
 import type { Curve } from '../../metrics/metrics';
 import { type Frame, frame, unit } from './axes';
-import { fraction } from './format';
+import { fraction, percent } from './format';
 import type { Outcomes } from './outcome';
 
 interface Line {
@@ -28,7 +28,7 @@ export function rocPanel({ image, pixel }: EvaluationRecord, found: Outcomes): s
     (curve) =>
       curve.x.map((value, i) => `${i === 0 ? 'M' : 'L'}${axes.x(value)} ${axes.y(curve.y[i]!)}`).join(''),
     dot(axes, falseAlarms, sensitivity),
-    'Dashed: guessing.',
+    'Dotted: guessing.',
   );
 }
 
@@ -54,7 +54,7 @@ export function prPanel({ image, pixel, images }: EvaluationRecord, found: Outco
         )
         .join(''),
     dot(axes, sensitivity, precision),
-    `Dashed: guessing, ${fraction(prevalence)} of the images are abnormal.`,
+    `Dotted: guessing; ${percent(prevalence)} of the images are abnormal.`,
   );
 }
 

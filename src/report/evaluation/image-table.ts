@@ -2,7 +2,7 @@
 import type { EvaluatedImage, EvaluationRecord } from '../../evaluation/record';
 import { text } from '../page';
 import { round } from './axes';
-import { score } from './format';
+import { imageName, score } from './format';
 import { outcomeOf } from './outcome';
 
 interface Column {
@@ -18,7 +18,7 @@ export function* imageTable(record: EvaluationRecord, pictured: ReadonlySet<numb
   const parts: Column[] = [
     { key: 'part', title: 'Zero-shot', number: true, value: ({ parts }) => parts.zeroShot },
     { key: 'part', title: 'Few-shot', number: true, value: ({ parts }) => parts.fewShot },
-    { key: 'part', title: 'Map maximum', number: true, value: ({ parts }) => parts.mapMax },
+    { key: 'part', title: 'Map max', number: true, value: ({ parts }) => parts.mapMax },
   ];
   const shown = parts.filter((part) => images.some((entry) => part.value!(entry) !== undefined));
   const columns: Column[] = [
@@ -46,8 +46,8 @@ export function* imageTable(record: EvaluationRecord, pictured: ReadonlySet<numb
     const outcome = outcomeOf(entry, threshold);
     const side = outcome === undefined ? '' : outcome.startsWith('true') ? 'right' : 'wrong';
     const cells = [
-      `<th scope="row" class="name" data-sort="${text(entry.name)}"><a href="#image-${i}">${fileName(entry.name)}</a></th>`,
-      `<td class="truth"><i class="dot ${truth}"></i>${truth}</td>`,
+      `<th scope="row" class="name" data-sort="${text(entry.name)}"><a href="#image-${i}">${imageName(entry.name)}</a></th>`,
+      `<td class="truth"><i class="dot ${truth}"></i><span>${truth}</span></td>`,
       `<td class="outcome ${side}">${outcome ?? '&ndash;'}</td>`,
       `<td class="score number" data-sort="${sortable(entry.score)}">${score(entry.score)}${bar(entry)}</td>`,
       ...shown.map(({ value }) => {
@@ -74,13 +74,6 @@ function choice(name: string, legend: string, values: readonly string[]): string
       `<label><input type="radio" name="${name}" value="${i === 0 ? '' : value}"${i === 0 ? ' checked' : ''}><span>${value}</span></label>`,
   );
   return `<fieldset class="choice"><legend>${legend}</legend><div>${options.join('')}</div></fieldset>`;
-}
-
-/** Folders are quieter than the name; long ones may break after a slash. */
-function fileName(path: string): string {
-  const slash = path.lastIndexOf('/') + 1;
-  const folder = text(path.slice(0, slash)).replaceAll('/', '/<wbr>');
-  return `${folder && `<span class="folder">${folder}</span>`}${text(path.slice(slash))}`;
 }
 
 function sortable(value: number | undefined): string {

@@ -1,7 +1,7 @@
 /** What went wrong at the F1-max threshold: the counts, and the worst of each kind with their pictures. */
 import type { EvaluationRecord } from '../../evaluation/record';
-import { plural, text } from '../page';
-import { score } from './format';
+import { plural } from '../page';
+import { imageName, score } from './format';
 import type { Outcomes } from './outcome';
 
 /** Counts of all four outcomes; says why where there are none. */
@@ -53,5 +53,5 @@ export function mistakeCard(record: EvaluationRecord, index: number, picture: st
     picture === undefined
       ? '<p class="note">No picture of this image is in the file.</p>'
       : `<div class="panes" data-picture="${index}"><figure class="pane overlay">${picture}</figure></div>`;
-  return `<article class="card">${shown}<p class="caption"><a href="#image-${index}">${text(image.name)}</a> <span class="score">${score(image.score)}</span></p></article>\n`;
+  return `<article class="card">${shown}<p class="caption name"><a href="#image-${index}">${imageName(image.name)}</a> <span class="score">${score(image.score)}</span></p></article>\n`;
 }

@@ -26,9 +26,7 @@ function card(title: string, question: string, metrics: RankingMetrics, pixel?: 
   );
   const points = sensitivityAt.map(
     (point) =>
-      `<tr><th scope="row">at least ${fraction(point.wanted)}</th><td class="number">${fraction(
-        point.sensitivity,
-      )}</td><td class="number">${fraction(point.specificity)}</td><td class="number">${
+      `<tr><th scope="row">${fraction(point.wanted).replace(/0$/, '')}</th><td class="number">${fraction(point.specificity)}</td><td class="number"><b>${fraction(point.sensitivity)}</b></td><td class="number">${
         Number.isNaN(point.threshold) ? UNDEFINED : score(point.threshold)
       }</td></tr>`,
   );
@@ -42,8 +40,8 @@ function card(title: string, question: string, metrics: RankingMetrics, pixel?: 
 ${undefinedOnes ? '<p class="note">Undefined: one of the classes is missing, so there is nothing to rank. It is not zero.</p>' : ''}
 ${
   points.length > 0
-    ? `<table class="metrics points"><thead><tr><th scope="col">Specificity</th><th scope="col" class="number">Sensitivity</th>
-<th scope="col" class="number">Reached</th><th scope="col" class="number">Threshold</th></tr></thead><tbody>${points.join('\n')}</tbody></table>`
+    ? `<table class="metrics points"><thead><tr><th scope="col">Specificity at least</th><th scope="col" class="number">Reached</th>
+<th scope="col" class="number">Sensitivity</th><th scope="col" class="number">Threshold</th></tr></thead><tbody>${points.join('\n')}</tbody></table>`
     : ''
 }</section>`;
 }

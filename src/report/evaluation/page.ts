@@ -76,7 +76,7 @@ export async function* evaluationPage(
 <p class="lede">${text(method)}, preset ${text(preset)}, ${protocol} protocol, on ${counts(record)}.</p>
 <p class="notice" role="note">${NOTICE}</p>
 ${record.selection === 'best-on-test' ? `<p class="notice" role="note">The epoch was chosen on the test set. Do not compare these numbers with ones from a last epoch.</p>` : ''}
-<dl class="facts">${facts(headLines(record))}</dl>
+<dl class="facts">${facts(headLines(record, options.title !== undefined))}</dl>
 <nav aria-label="Sections"><a href="#reading">In plain words</a><a href="#numbers">Numbers</a><a href="#curves">Curves</a><a href="#mistakes">Mistakes</a><a href="#images">Images</a><a href="#made">How it was made</a></nav>
 </header>
 <main>
@@ -86,7 +86,7 @@ ${record.selection === 'best-on-test' ? `<p class="notice" role="note">The epoch
     .join('\n')}</div></section>
 <section aria-labelledby="numbers"><h2 id="numbers">Numbers</h2>
 ${numbers(record)}
-<p class="note">Intervals: 95 % bootstrap, images drawn with replacement. All values are fractions of 1.</p></section>
+<p class="note">Intervals: 95\u00a0% bootstrap, images drawn with replacement. All values are fractions of 1.</p></section>
 <section aria-labelledby="curves"><h2 id="curves">Curves</h2>
 <div class="columns three">${rocPanel(record, found)}${prPanel(record, found)}${histogramPanel(record)}</div></section>
 <section aria-labelledby="mistakes"><h2 id="mistakes">Mistakes</h2>
@@ -161,16 +161,14 @@ function counts({ images }: EvaluationRecord): string {
   return `${plural(images.length, 'image')}: ${abnormal} abnormal and ${images.length - abnormal} normal`;
 }
 
-function headLines(record: EvaluationRecord): [string, string][] {
-  const { dataset, method, preset, protocol, selection, versions, failures, created } = record;
+function headLines(record: EvaluationRecord, titled: boolean): [string, string][] {
+  const { dataset, protocol, selection, versions, failures, created } = record;
   const lines: [string, string][] = [
-    ['Data set', dataset],
-    ['Method', method],
-    ['Preset', preset],
     ['Protocol', protocols[protocol]],
     ['Epoch', selections[selection]],
     ['Date', written(created)],
   ];
+  if (titled) lines.unshift(['Data set', dataset]);
   if (versions['mla-lp']) lines.push(['Software', `mla-lp ${versions['mla-lp']}`]);
   if (versions.adapter) lines.push(['Adapter', versions.adapter]);
   if (failures.length > 0) lines.push(['Left out', `${plural(failures.length, 'image')} that failed`]);

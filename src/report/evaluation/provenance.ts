@@ -5,9 +5,9 @@ import { facts, plural, text } from '../page';
 export function provenance(record: EvaluationRecord, fingerprint: string): string {
   const { configuration, versions, commands, failures } = record;
   const lines = (entries: Readonly<Record<string, unknown>>) =>
-    facts(Object.entries(entries).map(([name, value]) => [name, String(value)] as const));
+    facts(Object.entries(entries).map(([name, value]) => [spaced(name), String(value)] as const));
   const steps = commands.map(
-    (command) => `<li class="command"><code>${text(command)}</code>${copyButton}</li>`,
+    (command) => `<li class="command"><code>${words(command)}</code>${copyButton}</li>`,
   );
   return `<div class="columns">
 <section class="panel"><h3>Configuration</h3><dl class="facts">${lines(configuration)}</dl></section>
@@ -26,6 +26,16 @@ ${
 format &ldquo;${text(record.format)}&rdquo;, null for what is undefined. Its SHA-256 tells these results from any others:</p>
 <p class="command"><code>${fingerprint}</code>${copyButton}</p>
 <p><button type="button" id="copy-record">Copy the JSON</button></p></section>`;
+}
+
+/** "imageSize" as "image size". */
+function spaced(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
+}
+
+/** A command whose lines break between words, not within options. */
+function words(command: string): string {
+  return text(command).replace(/\S+/g, '<span>$&</span>');
 }
 
 const copyButton = '<button type="button" class="copy">Copy</button>';

@@ -86,8 +86,8 @@ const show = (row) => {
   const stack = stackOf(row.id.slice('image-'.length));
   byId('viewer-picture').hidden = !stack;
   byId('no-picture').hidden = Boolean(stack);
-  byId('panes').replaceChildren(...(stack ? [pane(stack, 'overlay', 'Heatmap over the original'),
-    pane(stack, 'original', 'Original'), pane(stack, 'heatmap', 'Heatmap')] : []));
+  byId('panes').replaceChildren(...(stack ? [pane(stack, 'original', 'Original'),
+    pane(stack, 'overlay', 'Heatmap over it'), pane(stack, 'heatmap', 'Heatmap')] : []));
   byId('truth-switch').hidden = !stack?.querySelector('.truth');
   byId('predicted-switch').hidden = !stack?.querySelector('.predicted');
   if (!viewer.open) viewer.showModal();

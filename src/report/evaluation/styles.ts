@@ -4,14 +4,15 @@ import { baseStyles } from '../styles';
 export const styles =
   baseStyles +
   `
+html{scroll-behavior:auto}
 .eyebrow{margin:0;color:var(--mark);font-size:.88rem;font-weight:600}
 h1{margin:.1rem 0 .3rem}
 .lede{margin:0 0 1.2rem;font-size:1.08rem;color:var(--soft);overflow-wrap:anywhere}
 h3{font-size:1rem;line-height:1.4;margin:0 0 .6rem}
 h3.kind{margin:1.6rem 0 .7rem}
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;margin-top:1.4rem;padding:.6rem 0;border-block:1px solid var(--line);font-size:.95rem}
-.prose{max-width:46rem}
-.prose p{margin:0 0 .7rem}
+.prose{columns:2 24rem;column-gap:2.6rem}
+.prose p{margin:0 0 .7rem;break-inside:avoid}
 .note{margin:.6rem 0 0;color:var(--soft);font-size:.88rem}
 .columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem}
 .columns.three{grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
@@ -24,7 +25,8 @@ nav{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;margin-top:1.4rem;padding:.6rem
 .metrics :is(th,td):last-child{padding-right:0}
 .metrics thead th{color:var(--soft);font-weight:400;font-size:.82rem;border-color:var(--ink)}
 .metrics tbody th{overflow-wrap:normal}
-.metrics tbody tr:first-child b{font-size:1.35rem;line-height:1.2}
+.points thead th{white-space:normal;vertical-align:bottom}
+.metrics:not(.points) tbody tr:first-child b{font-size:1.35rem;line-height:1.2}
 .points{margin-top:1.1rem}
 .drawn{width:8rem}
 .interval{display:block;width:7.5rem;height:1rem;margin-left:auto}
@@ -41,11 +43,11 @@ nav{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;margin-top:1.4rem;padding:.6rem
 .grid,.curve,.chance,.zero,.threshold{fill:none}
 .grid{stroke:var(--faint)}
 .zero{stroke:var(--ink)}
-.drawing .chance{stroke:var(--soft);stroke-dasharray:2 4}
+.drawing .chance{stroke:var(--soft);stroke-width:1.8;stroke-linecap:round;stroke-dasharray:.1 5}
 .curve{stroke:var(--ink);stroke-width:2.2;stroke-linejoin:round}
 .curve.pixels{stroke:var(--soft);stroke-width:2;stroke-dasharray:7 4}
 .point{fill:var(--panel);stroke:var(--ink);stroke-width:2.2}
-.threshold{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:5 3}
+.threshold{stroke:var(--ink);stroke-width:1.5}
 .bars.abnormal{fill:var(--abnormal)}
 .bars.normal{fill:var(--normal)}
 .keys{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:.6rem 0 0;padding:0;font-size:.88rem;font-variant-numeric:tabular-nums}
@@ -80,7 +82,7 @@ nav{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;margin-top:1.4rem;padding:.6rem
 .card path.predicted,.pane.original path.predicted{display:none}
 .no-truth path.truth,.no-predicted path.predicted{display:none}
 .caption{display:flex;justify-content:space-between;gap:1rem;margin:0;padding:.6rem .8rem;font-size:.88rem}
-.caption a{overflow-wrap:anywhere}
+.name a{display:block;overflow-wrap:anywhere}
 .card>.note{padding:1.2rem .8rem;margin:0}
 .filters{display:flex;flex-wrap:wrap;align-items:end;gap:.8rem 1.4rem;margin:1rem 0;font-size:.92rem}
 .filters legend,.search{color:var(--soft);font-size:.82rem}
@@ -103,11 +105,12 @@ border:1px solid var(--line);border-radius:.4rem}
 #table td,#table tbody th{padding-block:.38rem}
 .folder{color:var(--soft)}
 .name a{text-decoration-color:transparent}
-tr:hover .name a,.name a:focus-visible{text-decoration-color:var(--mark)}
-.outcome.right{color:var(--soft)}
+#table .name{width:100%}
+:is(tr,.card):hover .name a,.name a:focus-visible{text-decoration-color:var(--mark)}
+.outcome.right,td.pictured{color:var(--soft)}
 .outcome.wrong{color:var(--bad);font-weight:600}
 td.score{white-space:nowrap}
-.bar{display:inline-block;vertical-align:middle;width:7rem;height:.55rem;margin-left:.7rem;background:var(--faint);border-radius:2px}
+.bar{display:inline-block;vertical-align:middle;width:6rem;height:.55rem;margin-left:.7rem;background:var(--faint);border-radius:2px}
 .bar.abnormal rect{fill:var(--abnormal)}
 .bar.normal rect{fill:var(--normal)}
 .bar line{stroke:var(--ink);stroke-width:1.5}
@@ -115,6 +118,7 @@ td.score{white-space:nowrap}
 .commands{margin:0;padding-left:1.4rem}
 .commands li+li{margin-top:.6rem}
 code{font:.88rem/1.5 ui-monospace,SFMono-Regular,Menlo,monospace}
+.command span{display:inline-block;max-width:100%}
 .command code{display:block;padding:.55rem 5.5rem .55rem .8rem;background:var(--faint);border-radius:.4rem;white-space:pre-wrap;overflow-wrap:anywhere}
 button{font:inherit}
 :is(.copy,#copy-record,.steps button){padding:.25rem .75rem;color:inherit;background:var(--panel);border:1px solid var(--line);border-radius:.4rem;cursor:pointer;font-size:.88rem}
@@ -124,7 +128,8 @@ button:disabled{opacity:.4;cursor:default}
 dialog{width:min(78rem,100vw - 2rem);max-width:none;max-height:calc(100dvh - 2rem);padding:0 1.4rem 1.4rem;color:var(--ink);background:var(--panel);border:1px solid var(--line);border-radius:.8rem;overscroll-behavior:contain}
 dialog::backdrop{background:#000a}
 dialog header{position:sticky;top:0;z-index:2;display:flex;align-items:center;justify-content:space-between;gap:1rem;padding:.9rem 0 .8rem;background:var(--panel)}
-dialog h2{margin:0;font-size:1.05rem;overflow-wrap:anywhere}
+dialog h2{margin:0;font-size:1.05rem;overflow-wrap:anywhere;outline:0}
+dialog figcaption{padding-inline:0}
 .steps{display:flex;align-items:center;gap:.5rem;flex:none;font-size:.88rem;color:var(--soft);font-variant-numeric:tabular-nums}
 #position{min-width:6.5rem;text-align:center}
 dialog .facts{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));font-variant-numeric:tabular-nums}
@@ -136,15 +141,20 @@ dialog .facts{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));font-varia
 .line.predicted{border-top:3px dashed var(--soft)}
 dialog .panes{grid-template-columns:repeat(3,minmax(0,1fr));gap:.8rem}
 dialog .panes{--opacity:inherit}
+@media(max-width:62rem){#table .part{display:none}}
 @media(max-width:46rem){
 body{padding-top:.9rem}
 .panel{padding:.85rem .85rem}
 .metrics .drawn{display:none}
+.metrics :is(th,td){padding-inline:.25rem}
 #table{font-size:.86rem}
-#table :is(th,td):is(.part,.pictured){display:none}
+#table .pictured{display:none}
 #table tbody th{min-width:0}
 #table td,#table tbody th,#table thead button{padding-inline:.45rem}
 td.outcome{white-space:normal}
+.truth span{display:none}
+tbody .truth{text-align:center}
+#table .folder{display:block;font-size:.9em}
 .bar{display:block;width:100%;margin:.25rem 0 0}
 .search{max-width:none;flex-basis:100%}
 .choice span{padding-inline:.65rem}
@@ -152,17 +162,24 @@ td.outcome{white-space:normal}
 .confusion tbody td{min-width:0}
 dialog{width:100vw;max-height:100dvh;height:100dvh;padding:0 .9rem .9rem;border:0;border-radius:0}
 dialog header{flex-wrap:wrap;gap:.4rem}
-dialog .facts{grid-template-columns:repeat(3,1fr)}
+dialog .facts{grid-template-columns:repeat(3,auto);gap:.6rem 1rem;font-size:.95rem}
+dialog .facts>div{display:block}
 dialog .panes{grid-template-columns:1fr 1fr}
-dialog .pane.overlay{grid-column:1/-1}
+dialog .pane.overlay{grid-column:1/-1;order:-1}
+.command code{padding:.55rem .8rem 2.6rem}
+.command .copy{top:auto;bottom:.4rem}
 .controls .opacity{flex-basis:100%}
 .legend{margin-left:0;flex-basis:100%}
 }
+@media(max-width:23rem){.metrics{font-size:.82rem}.metrics thead th{font-size:.75rem}}
 @media print{
 nav,.filters,.copy,#copy-record,dialog{display:none}
 .scroll{max-height:none;overflow:visible}
 #table thead th{position:static}
-#table{font-size:.75rem}
+#table{font-size:.7rem}
+#table :is(td,tbody th,thead button){padding:.2rem .35rem}
+#table tbody th{min-width:0}
+.pictured,.bar{display:none}
 .columns.three{grid-template-columns:repeat(3,1fr)}
 .columns.three .keys{font-size:.7rem}
 .cards{grid-template-columns:repeat(3,1fr)}

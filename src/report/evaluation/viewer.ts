@@ -5,7 +5,7 @@ import { short } from '../page';
 export function viewer(range: readonly [low: number, high: number] | undefined): string {
   const [low, high] = range ? range.map(short) : ['low', 'high'];
   return `<dialog id="viewer" aria-labelledby="viewer-name">
-<header><h2 id="viewer-name"></h2>
+<header><h2 id="viewer-name" tabindex="-1" autofocus></h2>
 <div class="steps"><button type="button" id="previous" aria-label="Previous image">&larr;</button><span id="position"></span>
 <button type="button" id="next" aria-label="Next image">&rarr;</button><button type="button" id="close">Close</button></div></header>
 <dl class="facts" id="viewer-facts"></dl>

@@ -31,7 +31,7 @@ export function reading(record: EvaluationRecord, found: Outcomes): string[] {
   const caught = found['true positive'].length;
   const alarms = found['false positive'].length;
   return [
-    `Take one abnormal and one normal image at random: the abnormal one gets the higher score in ${percent(image.auroc.value)} of such pairs${range(image.auroc)}. Guessing gets 50 %.`,
+    `Take one abnormal and one normal image at random: the abnormal one gets the higher score in ${percent(image.auroc.value)} of such pairs${range(image.auroc)}. Guessing gets 50\u00a0%.`,
     `Call every image with a score of at least ${score(threshold)} abnormal, the threshold with the best balance of precision and recall: that finds ${caught} of ${plural(abnormal, 'abnormal image')} and raises ${plural(alarms, 'false alarm')} on ${plural(normal, 'normal image')}. The threshold was chosen on these same images, so expect somewhat worse on new ones.`,
     ...pixelReading(pixel?.auroc),
     'The intervals tell how much the numbers would move with another draw of images like these. They tell nothing about other scanners, hospitals or patients.',
@@ -50,6 +50,6 @@ function pixelReading(auroc: Estimate | undefined): string[] {
 
 function range({ low, high }: Estimate): string {
   return Number.isFinite(low) && Number.isFinite(high)
-    ? ` (95 % interval: ${percent(low)} to ${percent(high)})`
+    ? ` (95\u00a0% interval: ${percent(low)} to ${percent(high)})`
     : '';
 }
