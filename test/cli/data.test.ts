@@ -2,10 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type DataReport, registerData } from '../../src/cli/commands/data';
+import { checkData, type DataReport, registerData } from '../../src/cli/commands/data';
 import { makePhantom } from '../../src/data/phantoms';
-import { encodePng } from '../../src/platform/node/encode-png';
+import { encodeJpeg, encodePng } from '../../src/platform/node/encode-png';
 import { OptionError } from '../../src/runtime/errors';
 
 let root: string;
@@ -167,4 +168,31 @@ test('Ctrl-C: what was found so far is printed, with the signal’s exit code', 
   expect(code).toBe(130);
   expect(parse(text).complete).toBe(false);
   expect(parse(text).checked).toBeLessThan(41);
+});
+
+test('files of any bytes, and images with changed ones, are findings and no failures', async () => {
+  const seeds = [1, 2].map((seed) => phantom(seed).image);
+  const [png, jpeg] = [await encodePng(seeds[0]!), await encodeJpeg(seeds[1]!, 80)];
+  const changed = fc
+    .tuple(fc.constantFrom(png, jpeg), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }), fc.nat())
+    .map(([file, changes, cut]) => {
+      const bytes = Uint8Array.from(file);
+      for (const [at, value] of changes) bytes[at % bytes.length] = value;
+      return cut % 3 === 0 ? bytes.subarray(0, cut % bytes.length) : bytes;
+    });
+  const file = fc.oneof(fc.uint8Array({ maxLength: 200 }), changed);
+  await putImage('Own/normal/whole.png', 1);
+  await fc.assert(
+    fc.asyncProperty(file, file, file, async (normal, abnormal, mask) => {
+      put('Own/normal/n.png', normal);
+      put('Own/abnormal/a.png', abnormal);
+      put('Own/masks/a.png', mask);
+      const report = await checkData(join(root, 'Own'), { imageSize: 48, quiet: true });
+      expect(report).toMatchObject({ checked: 3, complete: true });
+      const unreadable = report.counts.reduce((sum, count) => sum + count.unreadable, 0);
+      expect(report.findings.filter(({ kind }) => kind === 'unreadable-image')).toHaveLength(unreadable);
+      expect(JSON.stringify(report)).not.toContain(root);
+    }),
+    { numRuns: 60 },
+  );
 });

@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { chooseShots, type Dataset } from '../../src/data/datasets';
+import { chooseShots, type Dataset, fileStem, matchMasks } from '../../src/data/datasets';
 import { knownDataset, knownDatasets } from '../../src/data/known-datasets';
 import {
   datasetFolders,
@@ -10,7 +11,6 @@ import {
   openDataset,
   openDatasets,
   openSplit,
-  openSplits,
   splitsOf,
 } from '../../src/data/node/datasets';
 import { parseShotList } from '../../src/data/shot-list';
@@ -112,11 +112,9 @@ test.each([
         }),
       ]);
     }
-    const both = await openSplits(place);
-    expect(both.map(({ split }) => split)).toEqual(['valid', 'test']);
-    for (const { split, dataset } of both) {
-      expect(dataset).toEqual(await openDataset(place, { split: split as 'valid' | 'test' }));
-    }
+    expect(await splitsOf(place)).toEqual(['valid', 'test']);
+    for (const split of ['valid', 'test'] as const)
+      expect(await openSplit(place, split)).toEqual(await openDataset(place, { split }));
   }
 });
 
@@ -142,14 +140,13 @@ test('splits: val is valid, one of two, none kept apart, a CSV, half of one, non
   expect(await splitsOf(one)).toEqual(['test']);
   const plain = put('plain', ['normal/a.png', 'abnormal/b.png']);
   expect(await splitsOf(plain)).toEqual(['all']);
-  expect((await openSplits(plain)).map(({ split, dataset }) => [split, dataset.images.length])).toEqual([
-    ['all', 2],
-  ]);
+  expect((await openSplit(plain, 'all')).images).toHaveLength(2);
   writeFileSync(join(plain, 'list.csv'), 'path,label\nnormal/a.png,0\nabnormal/b.png,1\n');
-  expect((await openSplits(join(plain, 'list.csv')))[0]!.dataset.images).toHaveLength(2);
+  expect(await splitsOf(join(plain, 'list.csv'))).toEqual(['all']);
+  expect((await openSplit(join(plain, 'list.csv'), 'all')).images).toHaveLength(2);
   const half = put('half', ['valid/good/a.png', 'test/good/c.png', 'test/Ungood/d.png']);
   expect(await splitsOf(half)).toEqual(['valid', 'test']);
-  await expect(openSplits(half)).rejects.toThrow('no folder of abnormal images beside it');
+  await expect(openSplit(half, 'valid')).rejects.toThrow('no folder of abnormal images beside it');
   await expect(splitsOf(put('none', ['a.png']))).rejects.toThrow(OptionError);
 });
 
@@ -174,4 +171,37 @@ test('stems that differ in case: the mask that is written alike, else the only o
     'test/Ungood/anomaly_mask/aa.png',
   ]);
   await expect(openDataset(twins, { split: 'test' })).rejects.toThrow('could be the mask of');
+});
+
+test('whatever files are called: each mask is used once or named as unused, and belongs by its stem', () => {
+  const name = fc
+    .tuple(
+      fc.constantFrom('a', 'A', 'b', 'a_mask', 'a_MASK', 'é', 'e\u0301', '.a', 'a.b'),
+      fc.constantFrom('.png', '.PNG', '.jpg', ''),
+    )
+    .map((parts) => parts.join(''));
+  const names = fc.uniqueArray(name, { maxLength: 6 });
+  fc.assert(
+    fc.property(names, names, names, (normal, abnormal, masks) => {
+      const at = (folder: string, files: readonly string[]) => files.map((file) => `${folder}/${file}`);
+      let matched: ReturnType<typeof matchMasks>;
+      try {
+        matched = matchMasks('set', at('n', normal), at('a', abnormal), at('m', masks));
+      } catch (error) {
+        expect(error).toBeInstanceOf(OptionError);
+        return;
+      }
+      const { images, unused } = matched;
+      expect(images.map(({ path }) => path)).toEqual(at('a', abnormal));
+      const used = images.flatMap(({ mask }) => mask ?? []);
+      expect([...used, ...unused.stray, ...unused.ofNormal].sort()).toEqual(at('m', masks).sort());
+      const folded = (path: string) => fileStem(path).toLowerCase();
+      for (const { path, mask } of images)
+        if (mask !== undefined)
+          expect([folded(mask), folded(mask).replace(/_mask$/, '')]).toContain(folded(path));
+      for (const mask of unused.stray)
+        expect(images.map(({ path }) => fileStem(path))).not.toContain(fileStem(mask));
+    }),
+    { numRuns: 500 },
+  );
 });

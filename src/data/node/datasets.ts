@@ -33,18 +33,15 @@ export async function openDataset(path: string, { split }: { readonly split: Spl
   throw new OptionError(`${path}: this is neither a folder nor a CSV file.`, DATASET_LAYOUTS);
 }
 
-/** What of a data set `openSplits` opened; `all` where splits are not kept apart. */
-export interface OpenedSplit {
-  readonly split: Split | 'all';
-  readonly dataset: Dataset;
-}
+/** `all` where splits are not kept apart. */
+export type SplitName = Split | 'all';
 
 /**
  * Which splits a data set keeps apart: `valid`, `test` or both; `all` for a CSV file, and for a folder whose classes are in no
  * split's folder. Splits of which only one class is there are named too: opening them says what they lack.
  * @throws OptionError when there is none.
  */
-export async function splitsOf(path: string): Promise<OpenedSplit['split'][]> {
+export async function splitsOf(path: string): Promise<SplitName[]> {
   if ((await kindAt(path)) !== 'folder') return ['all'];
   const [valid, test] = [await locate(path, 'valid'), await locate(path, 'test')];
   if ('parent' in valid && 'parent' in test && valid.parent === test.parent) return ['all'];
@@ -58,18 +55,10 @@ export async function splitsOf(path: string): Promise<OpenedSplit['split'][]> {
 }
 
 /**
- * Opens all splits of a data set at once, to compare them: an image may be in one of them only.
- * @param path as for `openDataset`.
- * @throws OptionError as `openDataset` does, for any of them.
+ * Opens one of several splits, which can then be compared: an image may be in one of them only.
+ * @param split as `splitsOf` names it. @throws OptionError as `openDataset` does.
  */
-export async function openSplits(path: string): Promise<OpenedSplit[]> {
-  const opened: OpenedSplit[] = [];
-  for (const split of await splitsOf(path)) opened.push({ split, dataset: await openSplit(path, split) });
-  return opened;
-}
-
-/** @param split as `splitsOf` names it. @throws OptionError as `openDataset` does. */
-export function openSplit(path: string, split: OpenedSplit['split']): Promise<Dataset> {
+export function openSplit(path: string, split: SplitName): Promise<Dataset> {
   return openDataset(path, { split: split === 'all' ? 'test' : split });
 }
 
