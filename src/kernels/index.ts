@@ -20,6 +20,7 @@ export * from './l2-normalize/l2-normalize';
 export * from './l2-normalize/l2-normalize-backward';
 export * from './layer-norm/layer-norm';
 export * from './layer-norm/layer-norm-backward';
+export * from './nearest-distance/nearest-distance';
 export * from './patch-embed/patch-embed';
 export * from './reduce/reduce';
 export * from './reduce/reduce-backward';

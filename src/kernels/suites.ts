@@ -17,6 +17,7 @@ import { gemmSuite } from './gemm/cases';
 import { groupMeanBackwardSuite, groupMeanSuite } from './group-mean/cases';
 import { l2NormalizeBackwardSuite, l2NormalizeSuite } from './l2-normalize/cases';
 import { layerNormBackwardSuite, layerNormSuite } from './layer-norm/cases';
+import { nearestDistanceSuite } from './nearest-distance/cases';
 import { assembleTokensSuite, patchifySuite } from './patch-embed/cases';
 import { reduceBackwardSuite, reduceSuite } from './reduce/cases';
 import { resizeBilinearBackwardSuite, resizeBilinearSuite } from './resize-bilinear/cases';
@@ -51,6 +52,7 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(cosineLogitsSuite),
   anySuite(cosineLogitsBackwardFeaturesSuite),
   anySuite(cosineLogitsBackwardTextSuite),
+  anySuite(nearestDistanceSuite),
   anySuite(softmaxSuite),
   anySuite(softmaxBackwardSuite),
   anySuite(resizeBilinearSuite),

@@ -25,6 +25,7 @@ export {
   scoreImages,
 } from './evaluate';
 export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
+export type { BankImages, BankInput } from './memory-bank';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';
 export type { ImageInput } from './platform';

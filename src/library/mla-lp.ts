@@ -27,6 +27,7 @@ import {
   type StageObserver,
 } from './detect-each';
 import { closingOnError, openTensors, type WeightsInput } from './load-clip';
+import { type BankInput, type OpenedBank, openBank } from './memory-bank';
 import type { ImageInput } from './platform';
 
 export interface MlaLpOptions {
@@ -51,6 +52,13 @@ export interface MlaLpOptions {
   readonly nativePrompts?: PromptSet;
   /** What MVFA's ensemble calls the object, e.g. "Brain"; what the checkpoint was trained with, else "medical image". */
   readonly object?: string;
+  /**
+   * Few-shot scoring (paper, section 3.4): normal images to compare with, or the file that `train --bank` wrote beside the
+   * checkpoint. Detections come with `memory` then. Needs a checkpoint.
+   */
+  readonly bank?: BankInput;
+  /** Bytes that the bank may take on the device, 2 GiB unless told; a larger one is uploaded again for every batch. */
+  readonly bankMemory?: number;
 }
 
 /** Abnormality detection: images in, scores and pixel maps out. */
@@ -74,7 +82,12 @@ export class MlaLp implements DetectionModel {
   }
 
   get hasMemory(): boolean {
-    return false;
+    return this.detector.bank !== undefined;
+  }
+
+  /** What became of the memory bank, in a sentence. */
+  get bankDescription(): string | undefined {
+    return this.detector.bank?.describe();
   }
 
   /** Text columns f32 [2, embed]: unit rows, normal first. */
@@ -98,7 +111,14 @@ export class MlaLp implements DetectionModel {
         'Give --checkpoint, or use --method clip, which needs no training.',
       );
     }
+    if (options.bank !== undefined && method !== 'mla-lp') {
+      throw new OptionError(
+        `Method ${method} has no memory bank.`,
+        'A bank holds what trained adapters make of normal images: give a checkpoint too.',
+      );
+    }
     const trained = method === 'mla-lp' ? await openAdapters(checkpoint!, clip) : undefined;
+    let opened: OpenedBank | undefined;
     try {
       const made = trained ? await trainedWith(trained.source, clip) : {};
       const imageSize = options.imageSize ?? made.imageSize ?? options.nativeImageSize ?? 240;
@@ -106,11 +126,21 @@ export class MlaLp implements DetectionModel {
       const preset = presetNamed(options.preset ?? made.preset ?? 'authors');
       const shape = { method, preset, imageSize, stages: trained?.stages ?? 0 };
       Detector.check(clip, shape, batch);
+      const owner = { ...shape, preset: preset.name, metadata: trained?.source.metadata ?? new Map() };
+      const { bank, bankMemory } = options;
+      if (bank !== undefined) opened = await openBank(clip, bank, owner, bankMemory);
       const text = trained?.hasPrompts
         ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
         : await fixedColumns(clip, sentencesFor(options, made), preset.activation);
       clip.releaseText();
-      return new MlaLp(clip, await Detector.create(clip, { ...shape, text }, trained?.source), batch);
+      return new MlaLp(
+        clip,
+        await Detector.create(clip, { ...shape, text }, trained?.source, opened?.make, batch),
+        batch,
+      );
+    } catch (error) {
+      await opened?.close();
+      throw error;
     } finally {
       await trained?.source.close();
     }

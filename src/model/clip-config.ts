@@ -149,3 +149,13 @@ export function gridFor(config: Pick<ClipConfig, 'patch'>, imageSize: number): n
   }
   return Math.floor(imageSize / config.patch);
 }
+/** Tokens of an image, class token included. @throws OptionError as `gridFor`. */
+export function tokensOf({
+  config,
+  imageSize,
+}: {
+  readonly config: Pick<ClipConfig, 'patch'>;
+  readonly imageSize: number;
+}): number {
+  return 1 + gridFor(config, imageSize) ** 2;
+}

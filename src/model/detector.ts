@@ -1,5 +1,5 @@
 /** Runs a compiled model over batches of prepared images. Knows pixels as numbers only. */
-import { BufferStore } from '../runtime/buffer-store';
+import { BufferStore, lookupIn } from '../runtime/buffer-store';
 import type { Precision } from '../runtime/device';
 import { ValueError } from '../runtime/errors';
 import type { RunObserver } from '../runtime/executable';
@@ -10,6 +10,9 @@ import type { Clip } from './clip';
 import { clipBaselineGraph } from './clip-graph';
 import { packImages } from './clip-pixels';
 import { ABNORMAL } from './heads';
+import type { MemoryBank } from './memory-bank';
+import type { BankGraphOptions } from './memory-bank-graph';
+import { BankSearch } from './memory-bank-search';
 import { mlaLpGraph } from './mla-lp-graph';
 import type { Preset } from './presets';
 import type { TensorSource } from './tensor-source';
@@ -51,17 +54,26 @@ export interface MemoryDistances {
   readonly detMean: number;
 }
 
+/** Makes the bank that a detector compares with. @param adapters holds its adapters. */
+export type MakeBank = (adapters: BufferStore, options: BankGraphOptions) => Promise<MemoryBank>;
+
 export class Detector {
   readonly #executables: BatchExecutables;
+  /** For a bank that does not stay on the device. */
+  readonly #search: BankSearch | undefined;
 
   private constructor(
     private readonly clip: Clip,
     readonly options: DetectorOptions,
     private readonly adapters: BufferStore | undefined,
+    readonly bank: MemoryBank | undefined,
   ) {
+    const own = adapters && bank?.resident ? lookupIn(adapters, bank.store) : adapters;
     this.#executables = new BatchExecutables((batch) =>
-      clip.compile(detectorGraph(clip, options, batch), adapters),
+      clip.compile(detectorGraph(clip, options, batch, bank), own),
     );
+    if (bank && !bank.resident)
+      this.#search = new BankSearch(clip, bank, (batch) => towerOf(clip, options, batch));
   }
 
   /**
@@ -72,16 +84,24 @@ export class Detector {
     plan(detectorGraph(clip, options, batch), clip.gpu.caps);
   }
 
-  /** @param checkpoint adapters and prompts under our names; needed by method mla-lp. */
-  static async create(clip: Clip, options: DetectorOptions, checkpoint?: TensorSource): Promise<Detector> {
-    if (options.method === 'clip' || !checkpoint) return new Detector(clip, options, undefined);
+  /**
+   * @param checkpoint adapters and prompts under our names; needed by method mla-lp. @param makeBank called once the adapters
+   * are there, with options for `batch` images; the bank goes with the detector.
+   */
+  static async create(
+    clip: Clip,
+    options: DetectorOptions,
+    checkpoint?: TensorSource,
+    makeBank?: MakeBank,
+    batch = 1,
+  ): Promise<Detector> {
+    if (options.method === 'clip' || !checkpoint) return new Detector(clip, options, undefined, undefined);
     const adapters = new BufferStore(clip.gpu);
-    const detector = new Detector(clip, options, adapters);
     try {
       const { weights } = detectorGraph(clip, options, 1);
       const own = new Map([...weights].filter(([name]) => checkpoint.tensors.has(name)));
       await loadWeights({ weights: own }, adapters, [checkpoint]);
-      return detector;
+      return new Detector(clip, options, adapters, await makeBank?.(adapters, towerOf(clip, options, batch)));
     } catch (error) {
       adapters.destroy();
       throw error;
@@ -100,21 +120,33 @@ export class Detector {
   ): Promise<(Detection | ValueError)[]> {
     const { imageSize: size, text, stages, method } = this.options;
     const executable = await this.#executables.get(batch);
-    const pixels = packImages(images, batch, size, false);
-    const out = await executable.run({ images: pixels, text }, observe && { observe });
+    const inputs = { images: packImages(images, batch, size, false), text };
+    const options = observe && { observe };
+    const out = await (this.#search?.run(executable, inputs, batch, options) ??
+      executable.run(inputs, options));
     const count = method === 'clip' ? 1 : stages;
     return images.map((_, b) => {
       const levels = Array.from({ length: count }, (_, s) => out[`level.${s}`]![2 * b + ABNORMAL]!);
       const map = (out.map as Float32Array<ArrayBuffer>).slice(b * size * size, (b + 1) * size * size);
       const score = levels.reduce((sum, level) => sum + level, 0);
       if (!Number.isFinite(score) || !map.every(Number.isFinite)) return notFinite(this.clip.precision);
-      return { score, levels, map, size };
+      if (!this.bank) return { score, levels, map, size };
+      const distances = out['memory.map'] as Float32Array<ArrayBuffer>;
+      const memory: MemoryDistances = {
+        map: distances.slice(b * size * size, (b + 1) * size * size),
+        detMean: out['memory.det']![b]!,
+      };
+      if (!Number.isFinite(memory.detMean) || !memory.map.every(Number.isFinite))
+        return notFinite(this.clip.precision);
+      return { score, levels, map, size, memory };
     });
   }
 
-  /** Frees adapters, arenas and inputs; the CLIP stays loaded. */
+  /** Frees adapters, bank, arenas and inputs; the CLIP stays loaded. */
   async destroy(): Promise<void> {
     await this.#executables.destroy();
+    await this.#search?.destroy();
+    await this.bank?.destroy();
     this.adapters?.destroy();
   }
 }
@@ -127,14 +159,26 @@ export function notFinite(precision: Precision): ValueError {
   );
 }
 
-function detectorGraph(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): Graph {
+function towerOf(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): BankGraphOptions {
   const { preset, imageSize, stages } = options;
-  const tower = {
+  return {
     config: clip.config,
     activation: preset.activation,
     dtype: clip.precision,
     batch,
     imageSize,
+    stages,
   };
-  return options.method === 'clip' ? clipBaselineGraph(tower) : mlaLpGraph({ ...tower, preset, stages });
+}
+
+function detectorGraph(
+  clip: Clip,
+  options: Omit<DetectorOptions, 'text'>,
+  batch: number,
+  bank?: MemoryBank,
+): Graph {
+  const tower = towerOf(clip, options, batch);
+  if (options.method === 'clip') return clipBaselineGraph(tower);
+  const fewShot = bank && (bank.resident ? { bank: bank.layout } : { features: true });
+  return mlaLpGraph({ ...tower, preset: options.preset, ...fewShot });
 }

@@ -5,6 +5,7 @@ import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
 import type { Dtype } from '../runtime/tensor-type';
 import { abnormalSum, detectionScore, segmentationMap } from './heads';
+import { type BankLayout, bankDistances, memoryOutputs } from './memory-bank-maps';
 import type { Preset } from './presets';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
 
@@ -27,8 +28,15 @@ export interface MlaLpGraphOptions extends AdapterOptions {
   readonly batch: number;
   /** Side the model runs at, px. */
   readonly imageSize: number;
-  /** Also output per stage the bottleneck features seg.i and det.i [B, T, C] and the map stage.i [B, S, S, 2]. */
+  /** Also output per stage the bottleneck features seg.i and det.i [B, T, C]. */
+  readonly features?: boolean;
+  /** Also output what `features` does and per stage the map stage.i [B, S, S, 2]. */
   readonly inspect?: boolean;
+  /**
+   * Distances to a memory bank that lies in the store: memory.map f32 [B, S, S], the segmentation head's, summed over stages,
+   * and memory.det f32 [B], the mean over pixels of the detection head's.
+   */
+  readonly bank?: BankLayout;
 }
 
 /** Bottleneck features [B, T, embed] of one stage. */
@@ -102,22 +110,28 @@ export function adaptedBlocks(
  * Outputs: level.i f32 [B, 2] per stage (mean class probabilities); map f32 [B, S, S], the sum over stages of P(abnormal).
  */
 export function mlaLpGraph(options: MlaLpGraphOptions): Graph {
-  const { config, preset, batch, imageSize, inspect = false } = options;
+  const { config, preset, batch, imageSize, inspect = false, features = inspect, bank } = options;
   const g = new Graph();
   const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
   const text = g.input('text', 'f32', [2, config.embed]);
   const maps: Tensor[] = [];
+  const distances = { seg: [] as Tensor[], det: [] as Tensor[] };
   const x = g.scope('embed', () => embedImages(g, images, options));
   adaptedBlocks(g, x, 0, options, (stage, { seg, det }) => {
     g.output(`level.${stage}`, detectionScore(g, det, text));
     const map = segmentationMap(g, seg, text, imageSize, preset.softmaxBeforeResize);
     maps.push(map);
-    if (inspect) {
+    if (bank) {
+      distances.seg.push(bankDistances(g, seg, 'seg', stage, bank));
+      distances.det.push(bankDistances(g, det, 'det', stage, bank));
+    }
+    if (features) {
       g.output(`seg.${stage}`, seg);
       g.output(`det.${stage}`, det);
-      g.output(`stage.${stage}`, map);
     }
+    if (inspect) g.output(`stage.${stage}`, map);
   });
   g.output('map', abnormalSum(g, maps));
+  if (bank) memoryOutputs(g, distances, imageSize);
   return g;
 }

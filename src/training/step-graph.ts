@@ -4,7 +4,7 @@ import { bceLoss } from '../kernels/bce-loss/bce-loss';
 import { segmentationLoss } from '../kernels/segmentation-loss/segmentation-loss';
 import { warp } from '../kernels/warp/warp';
 import { addAll } from '../kernels/weighted-sum/weighted-sum';
-import { gridFor } from '../model/clip-config';
+import { tokensOf } from '../model/clip-config';
 import { detectionScore, segmentationMap } from '../model/heads';
 import { type AdapterOptions, adaptedBlocks, stageBlocks } from '../model/mla-lp-graph';
 import type { Preset } from '../model/presets';
@@ -46,11 +46,6 @@ export function trainedParameters(parameters: readonly Parameter[], masks: boole
 /** Name of a parameter's gradient in the trainer's store. */
 export function gradientName(parameter: string): string {
   return `grad.${parameter}`;
-}
-
-/** Tokens of an image, class token included. */
-export function tokensOf(options: Pick<StepGraphOptions, 'config' | 'imageSize'>): number {
-  return 1 + gridFor(options.config, options.imageSize) ** 2;
 }
 
 /**

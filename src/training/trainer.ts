@@ -4,8 +4,10 @@
  */
 import { augmentations } from '../kernels/warp/augmentations';
 import type { Clip, PromptInputs } from '../model/clip';
+import { tokensOf } from '../model/clip-config';
 import { fixedColumns } from '../model/fixed-columns';
 import { sha256, weightsIdentity } from '../model/identity';
+import { type BankTensor, bankTensors } from '../model/memory-bank-tensors';
 import { DEFAULT_OBJECT, fixedPrompts, learnablePromptTokens, type PromptSet } from '../model/prompts';
 import type { Spill } from '../model/spill';
 import { elementCount, type TensorSource } from '../model/tensor-source';
@@ -15,7 +17,7 @@ import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
 import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
-import { type BankTensor, bankGraph, bankTensors } from './memory-bank';
+import { bankGraph } from './memory-bank';
 import { completeOptions, type TrainingOptions } from './options';
 import { initialValues, type Parameter, type ParameterGroup, parametersOf } from './parameters';
 import type { TrainingSample } from './samples';
@@ -27,7 +29,6 @@ import {
   recomputableBlocks,
   type StepGraphOptions,
   stepGraph,
-  tokensOf,
   trainedParameters,
 } from './step-graph';
 import { normsName, SLOTS, slotName, updateGraph } from './update-graph';
@@ -329,7 +330,8 @@ export class Trainer {
 
   /** Tensors of the memory bank that `memoryBank` gives, in its order. */
   get bankTensors(): readonly BankTensor[] {
-    return bankTensors(this.graph, this.#normalItems().length);
+    const { config, stages } = this.graph;
+    return bankTensors(stages, this.#normalItems().length * tokensOf(this.graph), config.embed);
   }
 
   /** The memory bank with the present parameters, row by row and tensor by tensor: f32 chunks in the order of `bankTensors`. */

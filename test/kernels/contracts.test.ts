@@ -25,6 +25,7 @@ import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
 import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normalize-backward';
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
 import { layerNormBackwardOp } from '../../src/kernels/layer-norm/layer-norm-backward';
+import { nearestDistanceOp } from '../../src/kernels/nearest-distance/nearest-distance';
 import { assembleTokensOp, patchifyOp } from '../../src/kernels/patch-embed/patch-embed';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
 import { reduceBackwardOp } from '../../src/kernels/reduce/reduce-backward';
@@ -258,6 +259,15 @@ const refusals = [
     /f32\[2,8\], not f32\[3,8\]/,
   ),
   refusal(cosineLogitsBackwardTextOp, ['f32 1 5 8', 'f32 1 4 2'], { scale: 100, skip: 5 }, /5 of 5 tokens/),
+  refusal(nearestDistanceOp, ['f32 1 5 8', 'f32 3 7'], { skip: 1 }, /bank must be \[R, 8\], not f32\[3,7\]/),
+  refusal(nearestDistanceOp, ['f32 5 8', 'f32 3 8'], { skip: 1 }, /takes q \[B, T, C\]/),
+  refusal(nearestDistanceOp, ['f32 1 5 8', 'f32 3 8'], { skip: 5 }, /5 of 5 tokens/),
+  refusal(
+    nearestDistanceOp,
+    ['f16 1 5 8', 'f16 3 8', 'f16 1 4'],
+    { skip: 1 },
+    /prev must be f32\[1,4\], not f16\[1,4\]/,
+  ),
   refusal(softmaxOp, ['u32 3'], null, /not u32\[3\]/),
   refusal(softmaxBackwardOp, ['f32 3', 'f16 3'], null, /f32\[3\], not f16\[3\]/),
   refusal(resizeBilinearOp, ['f32 1 5 5'], { height: 9, width: 9 }, /not f32\[1,5,5\]/),

@@ -17,6 +17,7 @@ import { l2NormalizeOp } from '../../src/kernels/l2-normalize/l2-normalize';
 import { l2NormalizeBackwardOp } from '../../src/kernels/l2-normalize/l2-normalize-backward';
 import { layerNormOp } from '../../src/kernels/layer-norm/layer-norm';
 import { layerNormBackwardOp } from '../../src/kernels/layer-norm/layer-norm-backward';
+import { nearestDistanceOp } from '../../src/kernels/nearest-distance/nearest-distance';
 import { reduceOp } from '../../src/kernels/reduce/reduce';
 import { segmentationLossOp } from '../../src/kernels/segmentation-loss/segmentation-loss';
 import { softmaxOp } from '../../src/kernels/softmax/softmax';
@@ -141,6 +142,21 @@ const gates: readonly Gate[] = [
     ],
     { bias: false, residual: false, x: 'km', weight: 'kn' },
     { 'const SLICE: u32 = 16u': 'const SLICE: u32 = 4u', '@workgroup_size(16, 16)': '@workgroup_size(8, 8)' },
+  ),
+  gate(
+    nearestDistanceOp,
+    'tiled',
+    [
+      [1, 4, 8],
+      [40, 8],
+    ],
+    { skip: 1 },
+    {
+      'const SLICE: u32 = 16u': 'const SLICE: u32 = 4u',
+      'const SIDE: u32 = 64u': 'const SIDE: u32 = 32u',
+      '@workgroup_size(16, 16)': '@workgroup_size(8, 8)',
+      'i < 16u; i++) {\n      best': 'i < 8u; i++) {\n      best',
+    },
   ),
   gate(attentionOp, 'tiled', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
   gate(
