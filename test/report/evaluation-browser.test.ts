@@ -126,7 +126,10 @@ inBrowser('from the keyboard: to a row, into its image, on to the next, and back
 
 inBrowser('an image: three panes, opacity, contours', async () => {
   // The first missed image has a mask and a picture.
-  await page.locator('.card .panes').first().click();
+  const card = page.locator('.card .panes').first();
+  await card.scrollIntoViewIfNeeded();
+  const scrolled = await page.evaluate('scrollY');
+  await card.click();
   await page.getByRole('dialog').waitFor();
   const panes = page.locator('#panes .pane');
   expect(await panes.count()).toBe(3);
@@ -153,12 +156,14 @@ inBrowser('an image: three panes, opacity, contours', async () => {
       .evaluateAll((all) => all.every((img) => (img as HTMLImageElement).naturalWidth === 48)),
   ).toBe(true);
   await page.getByRole('button', { name: 'Close' }).click();
+  expect(scrolled).toBeGreaterThan(0);
+  expect(await page.evaluate('scrollY')).toBe(scrolled);
 });
 
 inBrowser('an image without picture says so; a link to an image opens it', async () => {
   const bare = page.locator('#table tr:has(td.pictured:text("no"))').first();
-  const id = await bare.getAttribute('id');
-  await page.goto(`${pathToFileURL(file).href}#${id}`);
+  const link = await bare.locator('a').getAttribute('href');
+  await page.goto(`${pathToFileURL(file).href}${link}`);
   await page.getByRole('dialog').waitFor();
   expect(await page.locator('#no-picture').isVisible()).toBe(true);
   expect(await page.locator('#viewer-picture').isVisible()).toBe(false);
@@ -170,7 +175,7 @@ inBrowser('hostile names are text', async () => {
   const name = EVIL.replace('\u202e', '\ufffd');
   expect(await page.title()).toContain('<img src=');
   expect(await page.locator('h1').textContent()).toBe(`Brain ${name}`);
-  expect(await page.locator('#image-0 th').getAttribute('data-sort')).toBe(name);
+  expect(await page.locator('#row-0 th').getAttribute('data-sort')).toBe(name);
   expect(await page.locator('.failures').textContent()).toBe(`${name} ${name}`);
   expect(await page.locator('img[onerror], img[src*="evil"]').count()).toBe(0);
   await page.evaluate("location.hash = 'image-0'");
@@ -192,7 +197,7 @@ inBrowser('no box is wider than a phone, a tablet or a desktop; dark follows the
     await page.setViewportSize({ width, height: 844 });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
     const cut = await page
-      .locator('.scroll, .panel, .card')
+      .locator('.scroll, .panel, .card, #table :is(th, td)')
       .evaluateAll((boxes) =>
         boxes
           .filter((box) => box.scrollWidth > box.clientWidth)

@@ -1,7 +1,6 @@
 /** All images with their scores: sorted and filtered by the page's script, complete without it. */
 import type { EvaluatedImage, EvaluationRecord } from '../../evaluation/record';
 import { text } from '../page';
-import { round } from './axes';
 import { imageName, score } from './format';
 import { outcomeOf } from './outcome';
 
@@ -35,7 +34,9 @@ export function* imageTable(record: EvaluationRecord, pictured: ReadonlySet<numb
         `<th scope="col" class="${key}${number ? ' number' : ''}"${key === 'score' ? ' aria-sort="descending"' : ''}><button type="button">${title}</button></th>`,
     )
     .join('')}</tr></thead>\n<tbody>\n`;
-  const bar = scoreBar(images, threshold);
+  const place = placing(images);
+  const bar = ({ score }: EvaluatedImage, truth: string) =>
+    Number.isFinite(score) ? `<i class="bar ${truth} b${place(score)}"></i>` : '';
   const order = images.map((_, i) => i);
   // Highest first; what has no valid score comes last.
   const rank = (i: number) => (Number.isNaN(images[i]!.score) ? Number.NEGATIVE_INFINITY : images[i]!.score);
@@ -49,14 +50,14 @@ export function* imageTable(record: EvaluationRecord, pictured: ReadonlySet<numb
       `<th scope="row" class="name" data-sort="${text(entry.name)}"><a href="#image-${i}">${imageName(entry.name)}</a></th>`,
       `<td class="truth"><i class="dot ${truth}"></i><span>${truth}</span></td>`,
       `<td class="outcome ${side}">${outcome ?? '&ndash;'}</td>`,
-      `<td class="score number" data-sort="${sortable(entry.score)}">${score(entry.score)}${bar(entry)}</td>`,
+      `<td class="score number" data-sort="${sortable(entry.score)}">${score(entry.score)}${bar(entry, truth)}</td>`,
       ...shown.map(({ value }) => {
         const part = value!(entry);
         return `<td class="part number" data-sort="${sortable(part)}">${part === undefined ? '&ndash;' : score(part)}</td>`;
       }),
       `<td class="pictured">${pictured.has(i) ? 'yes' : 'no'}</td>`,
     ];
-    yield `<tr id="image-${i}" data-truth="${truth}" data-side="${side}">${cells.join('')}</tr>\n`;
+    yield `<tr id="row-${i}" data-truth="${truth}" data-side="${side}">${cells.join('')}</tr>\n`;
   }
   yield '</tbody></table></div>\n';
 }
@@ -80,18 +81,18 @@ function sortable(value: number | undefined): string {
   return value === undefined || Number.isNaN(value) ? '' : String(value);
 }
 
-/** Bars from the lowest score to the highest, with a tick at the threshold. */
-function scoreBar(images: readonly EvaluatedImage[], threshold: number): (image: EvaluatedImage) => string {
+/** Where a value stands between the lowest score and the highest, in whole per cent; the lowest has a bar too, a short one. */
+function placing(images: readonly EvaluatedImage[]): (value: number) => number {
   const finite = images.map(({ score }) => score).filter(Number.isFinite);
   const low = finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = finite.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  // The lowest score has a bar too, a short one.
-  const place = (value: number) => round(3 + (97 * (value - low)) / (high - low || 1));
-  const tick = Number.isFinite(threshold)
-    ? `<line x1="${place(threshold)}%" x2="${place(threshold)}%" y2="100%"/>`
-    : '';
-  return ({ score, abnormal }) =>
-    Number.isFinite(score)
-      ? `<svg class="bar ${abnormal ? 'abnormal' : 'normal'}" aria-hidden="true"><rect width="${place(score)}%" height="100%"/>${tick}</svg>`
-      : '';
+  return (value) => Math.round(3 + (97 * (value - low)) / (high - low || 1));
+}
+
+/** Bars are a background whose length is a class: one element a row, as a drawing a row makes large tables slow. */
+export function barStyles({ images, image }: EvaluationRecord): string {
+  const { threshold } = image.f1max;
+  const tick = Number.isFinite(threshold) ? placing(images)(threshold) : 0;
+  const lengths = Array.from({ length: 101 }, (_, n) => `.b${n}{--to:${n}%}`);
+  return `\n.bar{--tick:${tick}%}${lengths.join('')}`;
 }

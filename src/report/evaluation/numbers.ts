@@ -1,6 +1,6 @@
 /** Tables of metrics, each value with its interval in digits and drawn. */
 import type { EvaluationRecord } from '../../evaluation/record';
-import type { Estimate, PixelMetrics, RankingMetrics } from '../../metrics/metrics';
+import type { Estimate, OperatingPoint, PixelMetrics, RankingMetrics } from '../../metrics/metrics';
 import { fraction, interval, score, UNDEFINED } from './format';
 
 export function numbers({ image, pixel }: EvaluationRecord): string {
@@ -26,9 +26,9 @@ function card(title: string, question: string, metrics: RankingMetrics, pixel?: 
   );
   const points = sensitivityAt.map(
     (point) =>
-      `<tr><th scope="row">${fraction(point.wanted).replace(/0$/, '')}</th><td class="number">${fraction(point.specificity)}</td><td class="number"><b>${fraction(point.sensitivity)}</b></td><td class="number">${
-        Number.isNaN(point.threshold) ? UNDEFINED : score(point.threshold)
-      }</td></tr>`,
+      `<tr><th scope="row">${fraction(point.wanted).replace(/0$/, '')}</th><td class="number">${fraction(point.specificity)}</td><td class="number"><b>${fraction(point.sensitivity)}</b></td><td class="number">${pointThreshold(
+        point,
+      )}</td></tr>`,
   );
   return `<section class="panel"><h3>${title} <span class="count">${question}</span></h3>
 <table class="metrics"><thead><tr><th scope="col">Metric</th><th scope="col" class="number">Value</th>
@@ -44,6 +44,12 @@ ${
 <th scope="col" class="number">Sensitivity</th><th scope="col" class="number">Threshold</th></tr></thead><tbody>${points.join('\n')}</tbody></table>`
     : ''
 }</section>`;
+}
+
+/** JSON has no infinity: a record out of a file has lost the threshold above all scores, at which nothing is found. */
+function pointThreshold({ sensitivity, threshold }: OperatingPoint): string {
+  if (Number.isNaN(sensitivity)) return UNDEFINED;
+  return score(Number.isNaN(threshold) ? Number.POSITIVE_INFINITY : threshold);
 }
 
 function row(name: string, estimate: Estimate, chance?: number): string {

@@ -1,5 +1,6 @@
 /** One HTML file that shows an evaluation: what was measured, how sure it is, where it went wrong, and how to have it again. */
 import type { EvaluationRecord } from '../../evaluation/record';
+import { recordText } from '../../evaluation/summary';
 import { OptionError } from '../../runtime/errors';
 import { type ColormapName, defaultColormap } from '../colormap';
 import {
@@ -16,7 +17,7 @@ import {
 } from '../page';
 import { prPanel, rocPanel } from './curves';
 import { histogramPanel } from './histogram';
-import { filters, imageTable } from './image-table';
+import { barStyles, filters, imageTable } from './image-table';
 import { confusion, kindStart, kinds, mistakeCard } from './mistakes';
 import { numbers } from './numbers';
 import { outcomes, pictureOrder } from './outcome';
@@ -61,12 +62,11 @@ export async function* evaluationPage(
   const shell = {
     title: `${options.title ?? dataset}: ${method}, ${protocol}`,
     version,
-    styles: styles + scaleStyles(colormap),
+    styles: styles + scaleStyles(colormap) + barStyles(record),
     script,
   };
   const found = outcomes(record);
-  // "<" could end the element that it stands in.
-  const json = JSON.stringify(record).replaceAll('<', '\\u003c');
+  const json = recordText(record);
   const gallery = new Gallery(record, pictures, maxPictures, maxPictureBytes);
 
   yield await pageStart(shell);
@@ -118,7 +118,7 @@ ${filters}
 ${provenance(record, await fingerprint(json))}</section>
 </main>
 ${viewer(range)}
-<script type="application/json" id="record">${json}</script>
+<script type="application/json" id="record">${insideScript(json)}</script>
 <footer>Made by mla-lp ${text(version)}, ${text(written(record.created))}. ${TRAVELS}</footer>
 ${pageEnd(shell)}`;
 }
@@ -173,6 +173,11 @@ function headLines(record: EvaluationRecord, titled: boolean): [string, string][
   if (versions.adapter) lines.push(['Adapter', versions.adapter]);
   if (failures.length > 0) lines.push(['Left out', `${plural(failures.length, 'image')} that failed`]);
   return lines;
+}
+
+/** The same JSON: a "<" could end the element that it stands in. */
+function insideScript(json: string): string {
+  return json.replaceAll('<', '\\u003c');
 }
 
 /** A record may come from a file: a date that is none is shown as it stands. */

@@ -23,7 +23,8 @@ ${
 }</section>
 <section class="panel"><h3>For machines and for citing</h3>
 <p>All numbers of this page, every image&rsquo;s score included, are in it as JSON, in the element with the id <code>record</code>:
-format &ldquo;${text(record.format)}&rdquo;, null for what is undefined. Its SHA-256 tells these results from any others:</p>
+format &ldquo;${text(record.format)}&rdquo;, null for what is undefined. It is what <code>results.json</code> holds; this is that file&rsquo;s
+SHA-256, which tells these results from any others:</p>
 <p class="command"><code>${fingerprint}</code>${copyButton}</p>
 <p><button type="button" id="copy-record">Copy the JSON</button></p></section>`;
 }

@@ -28,7 +28,7 @@ filter();
 // Rows: a click anywhere opens the image, arrows walk.
 body.addEventListener('click', ({ target }) => {
   const row = target.closest('tr');
-  if (!target.closest('a') && String(getSelection()) === '') location.hash = row.id;
+  if (!target.closest('a') && String(getSelection()) === '') location.hash = row.querySelector('a').hash;
 });
 body.addEventListener('keydown', (event) => {
   const all = links();
@@ -72,6 +72,7 @@ const fact = (name, value) => {
   return line;
 };
 let current;
+let opener;
 const show = (row) => {
   current = row;
   const cells = [...row.cells];
@@ -83,18 +84,23 @@ const show = (row) => {
   byId('position').textContent = at < 0 ? 'not in the filter' : (at + 1) + ' of ' + all.length;
   byId('previous').disabled = at <= 0;
   byId('next').disabled = at < 0 || at === all.length - 1;
-  const stack = stackOf(row.id.slice('image-'.length));
+  const stack = stackOf(row.id.slice('row-'.length));
   byId('viewer-picture').hidden = !stack;
   byId('no-picture').hidden = Boolean(stack);
   byId('panes').replaceChildren(...(stack ? [pane(stack, 'original', 'Original'),
     pane(stack, 'overlay', 'Heatmap over it'), pane(stack, 'heatmap', 'Heatmap')] : []));
   byId('truth-switch').hidden = !stack?.querySelector('.truth');
   byId('predicted-switch').hidden = !stack?.querySelector('.predicted');
-  if (!viewer.open) viewer.showModal();
+  if (!viewer.open) {
+    opener = document.activeElement;
+    viewer.showModal();
+  }
   viewer.scrollTop = 0;
 };
 const follow = () => {
-  const row = /^#image-[0-9]+$/.test(location.hash) && byId(location.hash.slice(1));
+  // No element has this id, so that the page behind stays where it is.
+  const [, index] = /^#image-([0-9]+)$/.exec(location.hash) ?? [];
+  const row = index && byId('row-' + index);
   if (row) show(row);
   else if (viewer.open) viewer.close();
 };
@@ -116,7 +122,8 @@ viewer.addEventListener('keydown', (event) => {
 });
 viewer.addEventListener('close', () => {
   history.replaceState(null, '', location.pathname + location.search);
-  current.querySelector('a').focus();
+  // Who came from the table goes on where the leafing ended; others are sent back by the browser.
+  if (body.contains(opener)) current.querySelector('a').focus();
 });
 const opacity = byId('opacity');
 opacity.addEventListener('input', () => viewer.style.setProperty('--opacity', opacity.value / 100));

@@ -99,21 +99,28 @@ border:1px solid var(--line);border-radius:.4rem}
 .choice input:focus-visible+span{outline:3px solid var(--mark);outline-offset:-3px}
 #shown{margin-left:auto;padding-bottom:.4rem;color:var(--soft);font-variant-numeric:tabular-nums}
 #table thead th{position:sticky;top:0;z-index:1;box-shadow:inset 0 -1px var(--line)}
+#table{table-layout:fixed}
+#table thead .truth{width:6.4rem}
+#table thead .outcome{width:8rem}
+#table thead .score{width:11.6rem}
+#table thead .part{width:6.4rem}
+#table thead .pictured{width:5rem}
 .scroll{max-height:min(46rem,85vh)}
 #table tbody tr{cursor:pointer}
 #table tbody tr:hover{background:var(--faint)}
 #table td,#table tbody th{padding-block:.38rem}
+#table :is(td,tbody th,thead button){padding-inline:.6rem}
+#table :is(tbody tr>:first-child,thead th:first-child button){padding-left:.9rem}
 .folder{color:var(--soft)}
 .name a{text-decoration-color:transparent}
-#table .name{width:100%}
 :is(tr,.card):hover .name a,.name a:focus-visible{text-decoration-color:var(--mark)}
 .outcome.right,td.pictured{color:var(--soft)}
 .outcome.wrong{color:var(--bad);font-weight:600}
 td.score{white-space:nowrap}
-.bar{display:inline-block;vertical-align:middle;width:6rem;height:.55rem;margin-left:.7rem;background:var(--faint);border-radius:2px}
-.bar.abnormal rect{fill:var(--abnormal)}
-.bar.normal rect{fill:var(--normal)}
-.bar line{stroke:var(--ink);stroke-width:1.5}
+.bar{display:inline-block;vertical-align:middle;width:6rem;height:.55rem;margin-left:.7rem;border-radius:2px;
+background:linear-gradient(90deg,transparent calc(var(--tick) - 1px),var(--ink) 0 calc(var(--tick) + 1px),transparent 0),linear-gradient(90deg,var(--bar) var(--to),var(--faint) 0)}
+.bar.abnormal{--bar:var(--abnormal)}
+.bar.normal{--bar:var(--normal)}
 .command{position:relative}
 .commands{margin:0;padding-left:1.4rem}
 .commands li+li{margin-top:.6rem}
@@ -150,9 +157,13 @@ body{padding-top:.9rem}
 #table{font-size:.86rem}
 #table .pictured{display:none}
 #table tbody th{min-width:0}
-#table td,#table tbody th,#table thead button{padding-inline:.45rem}
+#table :is(td,tbody th,thead button){padding-inline:.4rem}
+#table :is(tbody tr>:first-child,thead th:first-child button){padding-left:.6rem}
 td.outcome{white-space:normal}
 .truth span{display:none}
+#table thead .truth{width:3.1rem}
+#table thead .outcome{width:4.9rem}
+#table thead .score{width:4.8rem}
 tbody .truth{text-align:center}
 #table .folder{display:block;font-size:.9em}
 .bar{display:block;width:100%;margin:.25rem 0 0}
@@ -174,9 +185,15 @@ dialog .pane.overlay{grid-column:1/-1;order:-1}
 @media(max-width:23rem){.metrics{font-size:.82rem}.metrics thead th{font-size:.75rem}}
 @media print{
 nav,.filters,.copy,#copy-record,dialog{display:none}
+#table{table-layout:fixed}
+#table thead .truth{width:6.4rem}
+#table thead .outcome{width:8rem}
+#table thead .score{width:11.6rem}
+#table thead .part{width:6.4rem}
+#table thead .pictured{width:5rem}
 .scroll{max-height:none;overflow:visible}
 #table thead th{position:static}
-#table{font-size:.7rem}
+#table{font-size:.7rem;table-layout:auto}
 #table :is(td,tbody th,thead button){padding:.2rem .35rem}
 #table tbody th{min-width:0}
 .pictured,.bar{display:none}
