@@ -38,11 +38,16 @@ export class ResultWriter {
     this.#names = outputNames(files);
   }
 
-  /** Writes the heatmap over the original, at its own size. */
-  async add(file: string, image: RgbImage, detection: Detection): Promise<void> {
+  /** Writes the heatmap over the original, at its own size. @param top largest value that a map can have. */
+  async add(
+    file: string,
+    image: RgbImage,
+    detection: Detection,
+    top = detection.levels.length,
+  ): Promise<void> {
     const { out, colormap, opacity } = this.options;
     const { score, levels, map, size } = detection;
-    const range = this.options.range === 'full' ? ([0, levels.length] as const) : mapRange(map);
+    const range = this.options.range === 'full' ? ([0, top] as const) : mapRange(map);
     const overlay = overlayHeatmap(image, map, size, { colormap, opacity, range });
     const path = join(out, `${this.#names.get(file)!}.heatmap.png`);
     await mkdir(dirname(path), { recursive: true });

@@ -4,9 +4,11 @@ import { listImages } from '../../data/node/list-images';
 import { fileBytes } from '../../io/node/file-bytes';
 import { ensureWritableFolder } from '../../io/node/write-file';
 import { type DetectionModel, MlaLp, WinClip } from '../../library/node';
+import { platform } from '../../library/platform';
 import type { Detection } from '../../model/detector';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
 import { AbortedError, OptionError } from '../../runtime/errors';
+import { FewShotResults } from '../few-shot-results';
 import { MapWriter } from '../map-writer';
 import { fraction, positiveInteger } from '../options';
 import { progressBar } from '../progress';
@@ -20,6 +22,10 @@ export interface DetectFlags {
   method?: 'mla-lp' | 'clip' | 'winclip';
   checkpoint?: string;
   preset?: 'authors' | 'paper';
+  bank?: string;
+  bankImages?: string;
+  bankVersions?: 'all' | 'one';
+  bankMemory?: number;
   imageSize?: number;
   precision: string;
   batch?: number;
@@ -57,6 +63,21 @@ export function registerDetect(program: Command): void {
         'mla-lp (needs a checkpoint); clip or winclip (need no training)',
       ).choices(['mla-lp', 'clip', 'winclip']),
     )
+    .option('--bank <file>', 'few-shot: compare with the memory bank that `train --bank` wrote')
+    .option('--bank-images <dir>', 'few-shot: compare with the normal images of this folder')
+    .addOption(
+      new Option(
+        '--bank-versions <which>',
+        'of --bank-images: all eleven (rotated, moved, flipped), or one, as they are',
+      )
+        .choices(['all', 'one'])
+        .default('all'),
+    )
+    .option(
+      '--bank-memory <MB>',
+      'room for the bank on the device (default: 2147); a larger bank is uploaded for every batch',
+      positiveInteger,
+    )
     .addOption(
       new Option(
         '--preset <name>',
@@ -81,8 +102,14 @@ export function registerDetect(program: Command): void {
     .option('--heads <n>', "image tower's attention heads, where width / 64 is wrong", positiveInteger)
     .option('--text-heads <n>', "text tower's attention heads", positiveInteger)
     .option('--out <dir>', `folder for heatmaps and report.html (default: ${DEFAULT_OUT}, none with --json)`)
-    .option('--json', 'one JSON object a line on standard output: file, score, levels')
-    .option('--maps <file>', 'also write every map [S, S] f32 to this safetensors file, named by image')
+    .option(
+      '--json',
+      'one JSON object a line on standard output: file, score, levels; with a bank memory and fused, at the end',
+    )
+    .option(
+      '--maps <file>',
+      'also write every map [S, S] f32 to this safetensors file, named by image; with a bank <image>#memory too',
+    )
     .addOption(
       new Option('--colormap <name>', 'colours of heatmaps')
         .choices([...colormapNames])
@@ -143,6 +170,7 @@ export async function detectFiles(
   if (flags.checkpoint !== undefined && !flags.checkpoint.startsWith('synthetic:')) {
     await (await fileBytes(flags.checkpoint)).close();
   }
+  const normals = await bankFiles(flags);
   // Weights may bring the sentences and the image size that they were trained with.
   const own =
     flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
@@ -163,13 +191,33 @@ export async function detectFiles(
     process.exit();
   };
   let session: Session | undefined;
+  let fewShot: FewShotResults | undefined;
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     const opened = given ?? (await openSession({ ...flags, weights, quiet }));
     if (!given) session = opened;
-    const { weights: _weights, prompts: _prompts, method, ...rest } = flags;
+    const {
+      weights: _weights,
+      prompts: _prompts,
+      method,
+      bank,
+      bankImages: _images,
+      bankMemory,
+      ...rest
+    } = flags;
+    const building = progressBar({ label: 'memory bank', total: 0, unit: 'images', quiet });
     const options = {
       ...rest,
+      ...(bank !== undefined && { bank }),
+      ...(normals && {
+        bank: {
+          images: normals,
+          augment: flags.bankVersions !== 'one',
+          onProgress: (done: number, total: number) => building.update(done, total),
+          signal: interrupt.signal,
+        },
+      }),
+      ...(bankMemory && { bankMemory: bankMemory * 1e6 }),
       ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
       // A checkpoint that says what it was trained with goes before what came with the weights.
       ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
@@ -178,12 +226,17 @@ export async function detectFiles(
       method === 'winclip'
         ? await WinClip.load(opened.clip, options)
         : await MlaLp.load(opened.clip, { ...options, ...(method && { method }) });
+    if (normals) building.finish();
+    const bankTold = model instanceof MlaLp ? model.bankDescription : undefined;
+    if (!quiet && bankTold) console.error(bankTold);
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
     }
     const writer = out === undefined ? undefined : new ResultWriter({ ...flags, out }, files);
+    fewShot = model.hasMemory ? new FewShotResults() : undefined;
     finish = async () => {
       finish = undefined;
+      if (fewShot) await finishFewShot(fewShot, flags.json === true, writer);
       await maps?.finish();
       return writer?.finish({
         title: 'Abnormality detection',
@@ -194,6 +247,10 @@ export async function detectFiles(
         details: {
           'Image size': `${model.imageSize} px`,
           Precision: flags.precision,
+          ...(bankTold && {
+            'Few-shot': bankTold,
+            Scores: 'half zero-shot, half few-shot, each scaled to 0..1 over the images of this run',
+          }),
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
       });
@@ -208,10 +265,14 @@ export async function detectFiles(
           writer?.addFailure(file, outcome.error.message);
           console.error(`mla-lp: ${outcome.error.message}`);
         } else {
-          const { score, levels, map, size } = outcome.detection;
-          if (flags.json) console.log(JSON.stringify({ file, score, levels }));
-          await writer?.add(file, outcome.image, outcome.detection);
+          const { score, levels, map, size, memory } = outcome.detection;
           await maps?.add(file, map, size);
+          if (memory) await maps?.add(`${file}#memory`, memory.map, size);
+          if (fewShot) await fewShot.add(file, outcome.detection);
+          else {
+            if (flags.json) console.log(JSON.stringify({ file, score, levels }));
+            await writer?.add(file, outcome.image, outcome.detection);
+          }
           onDetection?.(file, outcome.detection);
         }
         bar.update(outcome.index + 1);
@@ -233,7 +294,35 @@ export async function detectFiles(
     throw error;
   } finally {
     process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    await fewShot?.close();
     await session?.close();
+  }
+}
+
+/** Normal images of `--bank-images`. @throws OptionError, before anything is loaded. */
+async function bankFiles({ bank, bankImages, method }: DetectFlags): Promise<string[] | undefined> {
+  if (bank === undefined && bankImages === undefined) return undefined;
+  const option = bank === undefined ? '--bank-images' : '--bank';
+  if (bank !== undefined && bankImages !== undefined)
+    throw new OptionError('--bank and --bank-images are both given.', 'Use one memory bank.');
+  if (method !== undefined && method !== 'mla-lp')
+    throw new OptionError(`Method ${method} takes no ${option}.`, 'Use method mla-lp, or leave it out.');
+  if (bank !== undefined) await (await fileBytes(bank)).close();
+  return bankImages === undefined ? undefined : listImages([bankImages]);
+}
+
+/** Prints and draws what could not be before the last image was seen. */
+async function finishFewShot(
+  results: FewShotResults,
+  json: boolean,
+  writer: ResultWriter | undefined,
+): Promise<void> {
+  for await (const { file, score, levels, memory, fused, map, size } of results) {
+    if (json) console.log(JSON.stringify({ file, score, levels, memory, ...(fused && { fused }) }));
+    if (!writer) continue;
+    const image = await platform().readImage(file, file);
+    const shown = { score: fused?.score ?? score, levels, map, size };
+    await writer.add(file, image, shown, fused ? 1 : levels.length);
   }
 }
 
