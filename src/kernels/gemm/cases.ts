@@ -74,5 +74,8 @@ export const gemmSuite: OpSuite<GemmAttrs> = {
     gemmCase(5, 7, 9, { dtype: 'f16' }),
     gemmCase(66, 36, 65, { dtype: 'f16', out: 'f32' }),
     gemmCase(33, 64, 40, { weightDtype: 'f16' }),
+    // Several blocks of rows; sums of 16 columns an invocation
+    gemmCase(163, 68, 36, { bias: true }),
+    gemmCase(129, 260, 772, { weight: 'kn' }),
   ],
 };

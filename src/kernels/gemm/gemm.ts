@@ -9,11 +9,22 @@
 import { type Capabilities, foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
-import type { BackwardContext, Cannot, Dispatch, Lowering, Op, OpCall, Operand } from '../../runtime/op';
+import {
+  type BackwardContext,
+  type Cannot,
+  type Dispatch,
+  isCannot,
+  type Lowering,
+  type Op,
+  type OpCall,
+  type Operand,
+} from '../../runtime/op';
 import { type Dtype, describe, sameShape, sizeOf } from '../../runtime/tensor-type';
 import { ACTIVATION_INCLUDES, type ActivationKind, activationBackward } from '../activation/activation';
 import { reduce } from '../reduce/reduce';
+import broadcastWgsl from './gemm_broadcast.wgsl';
 import epilogueWgsl from './gemm_epilogue.wgsl';
+import panelWgsl from './gemm_panel.wgsl';
 import plainWgsl from './gemm_plain.wgsl';
 import registersWgsl from './gemm_registers.wgsl';
 import registersKnWgsl from './gemm_registers_kn.wgsl';
@@ -97,6 +108,25 @@ function registerTile(call: OpCall<GemmAttrs>, caps: Capabilities): { TM: number
   return { TM: M >= side ? side : M >= 4 ? 4 : 1, TN: N >= 32 ? side : call.attrs.weight === 'kn' ? 4 : 2 };
 }
 
+/** Steps along the axes of x and w, for kernels that read any layout element by element. */
+function strides(call: OpCall<GemmAttrs>): Record<string, number> {
+  const { M, N, K } = sizes(call);
+  const { x, weight } = call.attrs;
+  return {
+    ...(x === 'km' ? { ROW_STRIDE: 1, X_STRIDE: M } : { ROW_STRIDE: K, X_STRIDE: 1 }),
+    ...(weight === 'nk' ? { COL_STRIDE: K, K_STRIDE: 1 } : { COL_STRIDE: 1, K_STRIDE: N }),
+  };
+}
+
+/** Why an invocation cannot count on subgroups of exactly `lanes`, if it cannot. */
+function subgroupObstacle(caps: Capabilities, lanes: readonly number[]): Cannot | undefined {
+  const { subgroups, subgroupMinSize: least, subgroupMaxSize: most } = caps;
+  if (!subgroups) return { cannot: 'the device has no subgroups' };
+  return least === most && lanes.includes(least)
+    ? undefined
+    : { cannot: `subgroups have ${least} to ${most} invocations, not ${lanes.join(' or ')}` };
+}
+
 function gridFits(grid: readonly number[], caps: Capabilities): Cannot | undefined {
   const worst = Math.max(...grid);
   return worst > caps.maxWorkgroupsPerDimension
@@ -137,17 +167,7 @@ export const gemmOp: Op<GemmAttrs> = {
       name: 'plain',
       lower(call, caps) {
         const s = sizes(call);
-        const ofX =
-          call.attrs.x === 'km' ? { ROW_STRIDE: 1, X_STRIDE: s.M } : { ROW_STRIDE: s.K, X_STRIDE: 1 };
-        const ofW =
-          call.attrs.weight === 'nk' ? { COL_STRIDE: s.K, K_STRIDE: 1 } : { COL_STRIDE: 1, K_STRIDE: s.N };
-        return dispatch(
-          call,
-          'plain',
-          plainWgsl,
-          { ...ofX, ...ofW },
-          foldGrid(Math.ceil((s.M * s.N) / 64), caps),
-        );
+        return dispatch(call, 'plain', plainWgsl, strides(call), foldGrid(Math.ceil((s.M * s.N) / 64), caps));
       },
     },
     {
@@ -177,10 +197,65 @@ export const gemmOp: Op<GemmAttrs> = {
         return obstacle ?? dispatch(call, 'tiled', tiledWgsl, {}, grid, layouts);
       },
     },
+    {
+      name: 'broadcast',
+      lower(call, caps) {
+        const { M, N, K } = sizes(call);
+        const { x, weight } = call.attrs;
+        const kn = weight === 'kn';
+        const [TM, TN, LANES] = [8, 4, caps.subgroupMinSize];
+        const grid = [Math.ceil(N / (TN * LANES)), Math.ceil(M / TM), 1] as const;
+        const odd = (kn ? N : K) % 4 !== 0 && { cannot: `${kn ? 'N' : 'K'} is not a multiple of 4` };
+        const obstacle = subgroupObstacle(caps, [4, 8]) ?? (odd || undefined) ?? gridFits(grid, caps);
+        if (obstacle) return obstacle;
+        const [QN, QL] = [TN / 4, LANES / 4];
+        const ofX = x === 'km' ? { ROW_STRIDE: 1, X_STRIDE: M } : { ROW_STRIDE: K, X_STRIDE: 1 };
+        const constants = { TM, TN, QN, TILE: TM * TN, LANES, QL, PANEL: TN * QL, ...ofX };
+        const layouts = [...(K % LANES ? ['K_TAIL'] : []), ...(kn ? ['W_KN'] : [])];
+        return dispatch(call, 'broadcast', broadcastWgsl, constants, grid, layouts);
+      },
+    },
+    {
+      name: 'panel',
+      lower(call, caps) {
+        const { M, N, K } = sizes(call);
+        const { bias, residual, activation } = call.attrs;
+        // 16 columns are 1.2 times as fast as 8, and take twice as long to compile (0.5 s; SwiftShader, November 2026).
+        const [TN, KC] = [2 * M * N * K >= 5e7 ? 16 : 8, 64];
+        // Blocks of at most 160 rows, as equal as they can be.
+        const ROWS = Math.ceil(M / Math.ceil(M / 160));
+        const grid = [Math.ceil(N / (TN * 4)), Math.ceil(M / ROWS), 1] as const;
+        const f16 = call.outputs[0]!.dtype === 'f16' && {
+          cannot: 'sums between are kept in y, which is f16',
+        };
+        const obstacle = subgroupObstacle(caps, [4]) ?? (f16 || undefined) ?? gridFits(grid, caps);
+        if (obstacle) return obstacle;
+        const constants = {
+          TN,
+          ROWS,
+          KC,
+          QUADS: KC / 4,
+          BLOCKS: KC / 16,
+          PANEL: (TN * KC) / 4,
+          ...strides(call),
+        };
+        const tails = [...(K % KC ? ['K_TAIL'] : []), ...(N % (4 * TN) ? ['N_TAIL'] : [])];
+        const last = bias || residual || activation ? ['EPILOGUE'] : [];
+        return dispatch(call, 'panel', panelWgsl, constants, grid, [...tails, ...last]);
+      },
+    },
   ],
 
   choose(call, caps) {
-    const { M, N } = sizes(call);
+    const { M, N, K } = sizes(call);
+    const can = (name: string) =>
+      !isCannot(this.variants.find((variant) => variant.name === name)!.lower(call, caps));
+    // Each about twice as fast as `registers` where subgroups are that wide, `broadcast` after compiling for half a second more
+    // (shapes of ViT-L/14, f32 and f16, on lavapipe and SwiftShader; 2 shared cores, November 2026).
+    if (caps.software && M >= 16 && N >= 16) {
+      if (caps.subgroupMinSize < 8 && can('panel')) return 'panel';
+      if (caps.subgroupMinSize >= 8 && 2 * M * N * K >= 5e7 && can('broadcast')) return 'broadcast';
+    }
     const most = caps.maxWorkgroupsPerDimension;
     if (vec4Obstacle(call) || Math.ceil(M / registerTile(call, caps).TM) > most) return 'plain';
     // Barriers are dear on CPUs; and a 64 x 64 tile wastes most of its work on a few rows or columns.
