@@ -250,11 +250,12 @@ export const gemmOp: Op<GemmAttrs> = {
     const { M, N, K } = sizes(call);
     const can = (name: string) =>
       !isCannot(this.variants.find((variant) => variant.name === name)!.lower(call, caps));
-    // Each about twice as fast as `registers` where subgroups are that wide, `broadcast` after compiling for half a second more
-    // (shapes of ViT-L/14, f32 and f16, on lavapipe and SwiftShader; 2 shared cores, November 2026).
-    if (caps.software && M >= 16 && N >= 16) {
-      if (caps.subgroupMinSize < 8 && can('panel')) return 'panel';
-      if (caps.subgroupMinSize >= 8 && 2 * M * N * K >= 5e7 && can('broadcast')) return 'broadcast';
+    // Each is about twice as fast as `registers` where subgroups are that wide (shapes of ViT-L/14, f32 and f16, lavapipe and
+    // SwiftShader), but compiles for half a second more: smaller products would win that back in hundreds of runs only (2 shared
+    // cores, November 2026).
+    if (caps.software && M >= 16 && N >= 16 && 2 * M * N * K >= 5e7) {
+      const fast = caps.subgroupMinSize < 8 ? 'panel' : 'broadcast';
+      if (can(fast)) return fast;
     }
     const most = caps.maxWorkgroupsPerDimension;
     if (vec4Obstacle(call) || Math.ceil(M / registerTile(call, caps).TM) > most) return 'plain';

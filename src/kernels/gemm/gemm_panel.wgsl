@@ -74,7 +74,7 @@ fn main(
     }
     for (var row = first; row < min(M, first + ROWS); row++) {
       let start = row * ROW_STRIDE;
-      // Said, not left to the declaration: in this loop Dawn zeroes it once only (webgpu 0.6.2).
+      // Zeros are said: without, SwiftShader kept the sums of the row before (webgpu 0.6.2, November 2026).
       var sum = array<f32, TN>();
       // @unroll
       for (var i = 0u; i < BLOCKS; i++) {
