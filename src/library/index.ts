@@ -15,6 +15,7 @@ export type { Gpu, Precision } from '../runtime/device';
 export * from '../runtime/errors';
 export type { TrainingState } from '../training/state';
 export type { StepRecord, Trainer } from '../training/trainer';
+export { AprilGan, type AprilGanOptions } from './april-gan';
 export type { DetectionModel, DetectOutcome } from './detect-each';
 export {
   type EvaluateOptions,
@@ -25,6 +26,7 @@ export {
   scoreImages,
 } from './evaluate';
 export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
+export { type LoadModelOptions, loadModel, type ModelMethod } from './load-model';
 export type { BankImages, BankInput } from './memory-bank';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';

@@ -180,8 +180,8 @@ export class MlaLp implements DetectionModel {
 }
 
 /** What the caller says, then what the checkpoint was trained with, then what came with the weights. */
-function sentencesFor(
-  { prompts, object, nativePrompts }: MlaLpOptions,
+export function sentencesFor(
+  { prompts, object, nativePrompts }: Pick<MlaLpOptions, 'prompts' | 'object' | 'nativePrompts'>,
   made: { readonly sentences?: PromptSet; readonly object?: string },
 ): PromptSet {
   if (prompts) return prompts;
@@ -207,7 +207,7 @@ async function openAdapters(input: WeightsInput, clip: Clip): Promise<Trained> {
  * What a checkpoint of our own training says of itself; others say nothing.
  * @throws BadFileError when it was trained on another CLIP: its numbers would mean nothing here.
  */
-async function trainedWith(
+export async function trainedWith(
   { label, metadata }: TensorSource,
   clip: Clip,
 ): Promise<{ preset?: string; imageSize?: number; object?: string; sentences?: PromptSet }> {

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
 import { fileBytes } from '../../io/node/file-bytes';
 import { ensureWritableFolder } from '../../io/node/write-file';
-import { type DetectionModel, MlaLp, WinClip } from '../../library/node';
+import { type DetectionModel, loadModel, MlaLp, type ModelMethod } from '../../library/node';
 import { platform } from '../../library/platform';
 import type { Detection } from '../../model/detector';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
@@ -19,7 +19,7 @@ import { version } from '../version';
 
 export interface DetectFlags {
   weights?: string;
-  method?: 'mla-lp' | 'clip' | 'winclip';
+  method?: ModelMethod;
   checkpoint?: string;
   preset?: 'authors' | 'paper';
   bank?: string;
@@ -60,8 +60,8 @@ export function registerDetect(program: Command): void {
     .addOption(
       new Option(
         '--method <name>',
-        'mla-lp (needs a checkpoint); clip or winclip (need no training)',
-      ).choices(['mla-lp', 'clip', 'winclip']),
+        'mla-lp or april-gan (need a checkpoint); clip or winclip (need no training)',
+      ).choices(['mla-lp', 'clip', 'winclip', 'april-gan']),
     )
     .option('--bank <file>', 'few-shot: compare with the memory bank that `train --bank` wrote')
     .option('--bank-images <dir>', 'few-shot: compare with the normal images of this folder')
@@ -156,10 +156,11 @@ export async function detectFiles(
       'phantom-clip ships with mla-lp; `mla-lp weights pull` fetches the real ones (see `mla-lp weights list`).',
     );
   }
-  if (flags.method === 'mla-lp' && flags.checkpoint === undefined) {
+  if ((flags.method === 'mla-lp' || flags.method === 'april-gan') && flags.checkpoint === undefined) {
+    const what = flags.method === 'mla-lp' ? 'trained adapters' : 'trained linear layers';
     throw new OptionError(
-      'Method mla-lp needs --checkpoint: trained adapters.',
-      'Method clip needs no training.',
+      `Method ${flags.method} needs --checkpoint: ${what}.`,
+      'Methods clip and winclip need no training.',
     );
   }
   if (flags.method === 'winclip' && flags.checkpoint !== undefined)
@@ -206,8 +207,9 @@ export async function detectFiles(
       ...rest
     } = flags;
     const building = progressBar({ label: 'memory bank', total: 0, unit: 'images', quiet });
-    const options = {
+    const model = await loadModel(opened.clip, {
       ...rest,
+      ...(method && { method }),
       ...(bank !== undefined && { bank }),
       ...(normals && {
         bank: {
@@ -221,11 +223,7 @@ export async function detectFiles(
       ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
       // A checkpoint that says what it was trained with goes before what came with the weights.
       ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
-    };
-    const model =
-      method === 'winclip'
-        ? await WinClip.load(opened.clip, options)
-        : await MlaLp.load(opened.clip, { ...options, ...(method && { method }) });
+    });
     if (normals) building.finish();
     const bankTold = model instanceof MlaLp ? model.bankDescription : undefined;
     if (!quiet && bankTold) console.error(bankTold);
