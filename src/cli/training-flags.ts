@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TrainOptions } from '../library/node';
 import { OptionError } from '../runtime/errors';
-import { DEFAULTS, type TrainingMethod } from '../training/options';
+import { APRIL_GAN_RATE, DEFAULTS, TRAINING_METHODS, type TrainingMethod } from '../training/options';
 import { notNegative, positiveInteger, wholeNumber } from './options';
 import { readPrompts } from './sidecar';
 
@@ -22,7 +22,7 @@ export interface TrainingFlags {
   steps?: number;
   batch: number;
   microBatch?: number;
-  lrAdapters: number;
+  lrAdapters?: number;
   lrPrompts: number;
   optimiser: 'adam' | 'adamw' | 'sgd';
   betas: readonly [number, number];
@@ -51,12 +51,18 @@ export function addTrainingOptions(command: Command): Command {
     .option('--weights <file>', 'CLIP weights: a file, a folder, a known name, or synthetic:<model>')
     .option('--out <file>', 'where the trained model goes', DEFAULT_MODEL)
     .addOption(
-      new Option('--method <name>', 'mla-lp: adapters and prompts; mvfa: adapters alone, fixed sentences')
-        .choices(['mla-lp', 'mvfa'])
+      new Option(
+        '--method <name>',
+        'mla-lp: adapters and prompts; mvfa: adapters alone, fixed sentences; april-gan: linear layers, from masks alone',
+      )
+        .choices(TRAINING_METHODS)
         .default(DEFAULTS.method),
     )
-    .option('--object <name>', 'what the fixed sentences call the object, e.g. Brain (method mvfa)')
-    .option('--prompts <file>', 'normal and abnormal sentences of your own (method mvfa)')
+    .option(
+      '--object <name>',
+      'what the fixed sentences call the object, e.g. Brain (methods mvfa, april-gan)',
+    )
+    .option('--prompts <file>', 'normal and abnormal sentences of your own (methods mvfa, april-gan)')
     .option('--keep-epochs', 'also keep the model as it was after each epoch: <out>.epoch-N.safetensors')
     .option('--init <file>', 'trained adapters and prompts to begin with')
     .addOption(
@@ -78,7 +84,11 @@ export function addTrainingOptions(command: Command): Command {
       'images on the device at once; gradients add up to the batch',
       positiveInteger,
     )
-    .option('--lr-adapters <rate>', 'learning rate of the adapters', notNegative, DEFAULTS.adapterRate)
+    .option(
+      '--lr-adapters <rate>',
+      `learning rate of the adapters or linear layers (default: ${DEFAULTS.adapterRate}; april-gan ${APRIL_GAN_RATE})`,
+      notNegative,
+    )
     .option('--lr-prompts <rate>', 'learning rate of the context vectors', notNegative, DEFAULTS.promptRate)
     .addOption(
       new Option('--optimiser <name>', 'update rule').choices(['adam', 'adamw', 'sgd']).default('adam'),
@@ -139,7 +149,7 @@ export async function trainOptions(flags: TrainingFlags, imageSize: number): Pro
     contextVectors: flags.contextVectors,
     batch: flags.batch,
     epochs: flags.epochs,
-    adapterRate: flags.lrAdapters,
+    ...(flags.lrAdapters !== undefined && { adapterRate: flags.lrAdapters }),
     promptRate: flags.lrPrompts,
     optimiser: flags.optimiser,
     betas: flags.betas,

@@ -5,6 +5,7 @@ import type { Clip } from '../model/clip';
 import { presetNamed } from '../model/presets';
 import type { PromptSet } from '../model/prompts';
 import { crc32 } from '../runtime/crc32';
+import { OptionError } from '../runtime/errors';
 import { completeOptions, type TrainingOptions } from '../training/options';
 import type { TrainingSample } from '../training/samples';
 import type { TrainingState } from '../training/state';
@@ -26,9 +27,9 @@ export interface TrainingImage {
 export interface TrainOptions extends Partial<Omit<TrainingOptions, 'preset'>> {
   /** `authors` follows the released code, `paper` the equations; `authors` unless told. */
   readonly preset?: 'authors' | 'paper';
-  /** Method mvfa: sentences of the two text columns, instead of MVFA's ensemble. */
+  /** Methods mvfa and april-gan: sentences of the two text columns, instead of MVFA's ensemble. */
   readonly prompts?: PromptSet;
-  /** Method mvfa: what the ensemble calls the object, e.g. "Brain"; "medical image" unless told. */
+  /** Methods mvfa and april-gan: what the ensemble calls the object, e.g. "Brain"; "medical image" unless told. */
   readonly object?: string;
   /** What the model's file shall say of the run beside its numbers, under keys of yours: no path, nothing of a patient. */
   readonly about?: Readonly<Record<string, string>>;
@@ -46,7 +47,7 @@ export interface TrainOptions extends Partial<Omit<TrainingOptions, 'preset'>> {
  *     const model = await MlaLp.load(clip, { checkpoint: await trainer.checkpoint() });
  *
  * @param images normal and abnormal ones. Where one abnormal image of a group has a mask, the group's normal images count as
- * known to be normal everywhere.
+ * known to be normal everywhere. Method april-gan leaves out images of which no mask tells anything.
  * @throws OptionError, BadFileError, LimitError before long work begins. Images are read as training needs them.
  */
 export async function createTrainer(
@@ -56,7 +57,13 @@ export async function createTrainer(
 ): Promise<Trainer> {
   const { preset, prompts, object, about, init, resume, ...numbers } = options;
   const settings = completeOptions({ ...numbers, preset: presetNamed(preset ?? 'authors') });
-  const samples = await samplesOf(images, settings.imageSize);
+  const all = await samplesOf(images, settings.imageSize);
+  const samples = settings.method === 'april-gan' ? all.filter(({ hasMask }) => hasMask) : all;
+  if (samples.length === 0 && all.length > 0)
+    throw new OptionError(
+      'Method april-gan learns from masks alone, and no image has one.',
+      'Give data with masks.',
+    );
   const initial = init === undefined ? undefined : await openTensors(init);
   try {
     const state = resume === undefined ? undefined : await stateOf(resume);

@@ -6,8 +6,13 @@ import type { ScheduleName } from './schedule';
 
 export type OptimiserName = 'adam' | 'adamw' | 'sgd';
 
-/** `mla-lp`: adapters and context vectors. `mvfa`: adapters alone, against the text columns of fixed sentences. */
-export type TrainingMethod = 'mla-lp' | 'mvfa';
+/**
+ * `mla-lp`: adapters and context vectors. `mvfa`: adapters alone, against the text columns of fixed sentences. `april-gan`: linear
+ * layers against the same columns, from masks alone.
+ */
+export type TrainingMethod = (typeof TRAINING_METHODS)[number];
+
+export const TRAINING_METHODS = ['mla-lp', 'mvfa', 'april-gan'] as const;
 
 export interface TrainingOptions {
   readonly method: TrainingMethod;
@@ -25,6 +30,7 @@ export interface TrainingOptions {
   readonly epochs: number;
   /** Steps in all; 0: as `epochs` give. */
   readonly steps: number;
+  /** Of adapters and linear layers; 1e-3 unless told where the method is april-gan. */
   readonly adapterRate: number;
   readonly promptRate: number;
   readonly optimiser: OptimiserName;
@@ -73,6 +79,9 @@ export const DEFAULTS: TrainingOptions = {
   memory: 0,
 };
 
+/** Adam's rate in the authors' train.py. */
+export const APRIL_GAN_RATE = 1e-3;
+
 const WHOLE: Readonly<Record<string, number>> = {
   imageSize: 1,
   stages: 1,
@@ -90,7 +99,8 @@ const NOT_NEGATIVE = ['adapterRate', 'promptRate', 'momentum', 'weightDecay', 'm
 /** Defaults filled in. @throws OptionError naming the first option that means nothing. */
 export function completeOptions(given: Partial<TrainingOptions>): TrainingOptions {
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const options: TrainingOptions = { ...DEFAULTS, ...set };
+  const own = given.method === 'april-gan' ? { adapterRate: APRIL_GAN_RATE } : {};
+  const options: TrainingOptions = { ...DEFAULTS, ...own, ...set };
   const values = options as unknown as Record<string, number>;
   for (const [name, least] of Object.entries(WHOLE)) {
     if (!Number.isSafeInteger(values[name]) || values[name]! < least) {
@@ -102,8 +112,11 @@ export function completeOptions(given: Partial<TrainingOptions>): TrainingOption
       throw new OptionError(`${name} is ${values[name]}.`, 'Give a number of at least 0.');
     }
   }
-  if (options.method !== 'mla-lp' && options.method !== 'mvfa')
-    throw new OptionError(`There is no method ${options.method} to train.`, 'Use mla-lp or mvfa.');
+  if (!TRAINING_METHODS.includes(options.method))
+    throw new OptionError(
+      `There is no method ${options.method} to train.`,
+      `Use ${TRAINING_METHODS.slice(0, -1).join(', ')} or ${TRAINING_METHODS.at(-1)}.`,
+    );
   if (!options.betas.every((beta) => beta >= 0 && beta < 1)) {
     throw new OptionError(`betas are ${options.betas.join(' and ')}.`, 'Give two numbers from 0 to below 1.');
   }

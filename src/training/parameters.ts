@@ -14,6 +14,8 @@ export interface Parameter {
   readonly group: ParameterGroup;
   /** false for the last stage's second matrices: nothing follows them, so they keep their initial values. */
   readonly trained: boolean;
+  /** Inputs of each output, where the shape's last size is not that: a bias. */
+  readonly fanIn?: number;
 }
 
 /** Every tensor of a checkpoint, in a fixed order. @param contextVectors 0: no prompts are learned. */
@@ -42,12 +44,12 @@ export function contextName(kind: 'normal' | 'abnormal'): string {
 }
 
 /**
- * Fresh values: adapters uniform in +-1/sqrt(fan in) (torch.nn.Linear's own rule), context vectors normal with deviation 0.02.
+ * Fresh values: adapters and linear layers uniform in +-1/sqrt(fan in) (torch.nn.Linear's own rule), context vectors normal with deviation 0.02.
  * @param index of the parameter in its list: each has its own stream.
  */
 export function initialValues(parameter: Parameter, index: number, seed: number): Float32Array<ArrayBuffer> {
   const random = new Random(Math.imul(seed, 0x9e3779b1) + index);
-  const bound = 1 / Math.sqrt(parameter.shape.at(-1)!);
+  const bound = 1 / Math.sqrt(parameter.fanIn ?? parameter.shape.at(-1)!);
   const next =
     parameter.group === 'prompts' ? () => 0.02 * random.normal() : () => random.uniform(-bound, bound);
   return Float32Array.from({ length: elementCount(parameter.shape) }, next);

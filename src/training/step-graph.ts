@@ -99,21 +99,31 @@ export function stepGraph(options: StepGraphOptions): Graph {
     g.output(`seg.${stage}`, loss);
     seeds.push({ tensor: map, gradient });
   });
-  if (options.forwardOnly) return g;
-  const trained = trainedParameters(options.parameters, masks);
+  if (!options.forwardOnly) accumulateGradients(g, seeds, keep, options);
+  return g;
+}
+
+/** The way back from the losses' seeds to the trained parameters, whose gradients are added to the store's. */
+export function accumulateGradients(
+  g: Graph,
+  seeds: readonly Seed[],
+  keep: Tensor,
+  { parameters, masks, recompute }: Pick<StepGraphOptions, 'parameters' | 'masks' | 'recompute'>,
+): void {
+  const trained = trainedParameters(parameters, masks);
+  const weightOf = ({ name, shape }: Parameter) => g.weight(name, 'f32', shape);
   const found = gradients(g, {
     seeds,
-    wrt: trained.map(({ name }) => parameters.get(name)!),
+    wrt: trained.map(weightOf),
     add: (terms) => addAll(g, terms),
-    segmentOf: recomputedSegments(g, options.recompute),
+    segmentOf: recomputedSegments(g, recompute),
   });
   g.scope('accumulate', () => {
-    for (const { name, shape } of trained) {
-      const sum = g.weight(gradientName(name), 'f32', shape);
-      accumulate(g, sum, found.get(parameters.get(name)!)!, keep);
+    for (const parameter of trained) {
+      const sum = g.weight(gradientName(parameter.name), 'f32', parameter.shape);
+      accumulate(g, sum, found.get(weightOf(parameter))!, keep);
     }
   });
-  return g;
 }
 
 /** f32 [2, embed]: of learned prompts, or constant. */
@@ -132,7 +142,7 @@ function textColumns(g: Graph, parameters: ReadonlyMap<string, Tensor>, options:
   );
 }
 
-function maskInput(
+export function maskInput(
   g: Graph,
   batch: number,
   size: number,

@@ -1,10 +1,13 @@
 /**
- * Trains adapters and prompts of MLA-LP on one device: frozen CLIP, our own backward, the optimiser on the GPU. Knows
- * samples as numbers only; files, images and screens are the callers'.
+ * Trains adapters and prompts of MLA-LP, or what another method trains (`methods.ts`), on one device: frozen CLIP, our own
+ * backward, the optimiser on the GPU. Knows samples as numbers only; files, images and screens are the callers'.
  */
 import { augmentations } from '../kernels/warp/augmentations';
 import type { Clip, PromptInputs } from '../model/clip';
+
 import { tokensOf } from '../model/clip-config';
+import { packImages } from '../model/clip-pixels';
+
 import { fixedColumns } from '../model/fixed-columns';
 import { sha256, weightsIdentity } from '../model/identity';
 import { type BankTensor, bankTensors } from '../model/memory-bank-tensors';
@@ -17,20 +20,18 @@ import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
 import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
+
 import { bankGraph } from './memory-bank';
+import { type TrainedMethod, trainedMethod } from './methods';
+
 import { completeOptions, type TrainingOptions } from './options';
-import { initialValues, type Parameter, type ParameterGroup, parametersOf } from './parameters';
+import { initialValues, type Parameter, type ParameterGroup } from './parameters';
 import type { TrainingSample } from './samples';
 import { rateFactor } from './schedule';
 import type { SavedTensor, TrainingState } from './state';
-import {
-  gradientName,
-  prefixGraph,
-  recomputableBlocks,
-  type StepGraphOptions,
-  stepGraph,
-  trainedParameters,
-} from './step-graph';
+
+import { gradientName, type StepGraphOptions, trainedParameters } from './step-graph';
+
 import { normsName, SLOTS, slotName, updateGraph } from './update-graph';
 
 /** What one step did. Losses are those before its update. */
@@ -62,9 +63,9 @@ export interface TrainerSettings extends Partial<TrainingOptions> {
   readonly init?: TensorSource;
   /** Goes on from here. The options must be those of the saved run. */
   readonly resume?: TrainingState;
-  /** Method mvfa: sentences of the text columns; else MVFA's ensemble for `object`. */
+  /** Methods mvfa and april-gan: sentences of the text columns; else MVFA's ensemble for `object`. */
   readonly sentences?: PromptSet;
-  /** Method mvfa: what the ensemble calls the object, e.g. "Brain"; "medical image" unless told. */
+  /** Methods mvfa and april-gan: what the ensemble calls the object, e.g. "Brain"; "medical image" unless told. */
   readonly object?: string;
   /** What the model's file shall say of the run beside its numbers, under keys of the caller's: no path, nothing of a patient. */
   readonly about?: Readonly<Record<string, string>>;
@@ -125,6 +126,7 @@ export class Trainer {
   /** Steps done. */
   step = 0;
   readonly #order: BatchOrder;
+  readonly #method: TrainedMethod;
   readonly #versions: readonly (readonly number[])[];
   readonly #masks = new Map<number, Uint8Array>();
   #maskBytes = 0;
@@ -150,6 +152,7 @@ export class Trainer {
     /** Metadata that only says what was. */
     private readonly about: ReadonlyMap<string, string>,
   ) {
+    this.#method = trainedMethod(options.method);
     this.#versions = options.augment ? augmentations().map(({ matrix }) => matrix) : [[]];
     const groups = samples.flatMap(({ group = '' }) => this.#versions.map(() => group));
     this.#order = new BatchOrder(groups, options);
@@ -174,8 +177,13 @@ export class Trainer {
     }
     const { gpu, config, precision } = clip;
     const text = await textSide(clip, options, sentences, object);
-    const contextVectors = method === 'mla-lp' ? options.contextVectors : 0;
-    const parameters = parametersOf(config, stages, contextVectors);
+    const kind = trainedMethod(method);
+    if (!kind.labels && !samples.every((s) => s.hasMask))
+      throw new OptionError(
+        `Method ${method} learns from masks alone.`,
+        'Give images of data sets with masks.',
+      );
+    const parameters = kind.parameters(config, options);
     const items = samples.length * (options.augment ? augmentations().length : 1);
     const batch = Math.min(options.microBatch || options.batch, options.batch, items);
     const graph: Omit<StepGraphOptions, 'masks'> = {
@@ -200,13 +208,13 @@ export class Trainer {
     const trainedBytes = trained.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
     // Some batches may hold no mask at all: those steps are another graph.
     const variants = masks && samples.some((s) => !s.hasMask) ? [true, false] : [masks];
-    const prefix = prefixGraph({ ...graph, masks });
+    const prefix = kind.prefix({ ...graph, masks });
     const memory = chooseRecomputation({
       build: (recompute) => [
-        ...variants.map((some) => stepGraph({ ...graph, masks: some, recompute })),
+        ...variants.map((some) => kind.step({ ...graph, masks: some, recompute })),
         prefix,
       ],
-      blocks: recomputableBlocks({ ...graph, masks }),
+      blocks: kind.blocks({ ...graph, masks }),
       caps: gpu.caps,
       budget: options.memory,
       beside: slots.length * trainedBytes,
@@ -216,7 +224,8 @@ export class Trainer {
       data: await sha256(samples.map((s) => `${s.identity} ${s.abnormal} ${s.hasMask}`).join('\n')),
     };
     if (resume) checkResumable(resume, options, identities, precision, text);
-    const entryBytes = tokensOf(graph) * config.width * (precision === 'f16' ? 2 : 4);
+    const tensors = kind.features(stages).length;
+    const entryBytes = tensors * tokensOf(graph) * config.width * (precision === 'f16' ? 2 : 4);
     const spare = options.memory || !memory.spare ? memory.spare : Math.min(memory.spare, DEFAULT_BUDGET);
     const room = Math.floor(spare / entryBytes) >= items;
     const cache = new FeatureCache(
@@ -330,6 +339,12 @@ export class Trainer {
 
   /** Tensors of the memory bank that `memoryBank` gives, in its order. */
   get bankTensors(): readonly BankTensor[] {
+    if (!this.#method.labels) {
+      throw new OptionError(
+        `A memory bank is made of adapters' features, and method ${this.options.method} has none.`,
+        'Leave the bank out.',
+      );
+    }
     const { config, stages } = this.graph;
     return bankTensors(stages, this.#normalItems().length * tokensOf(this.graph), config.embed);
   }
@@ -540,9 +555,11 @@ export class Trainer {
     const weighted = (weight: (item: number) => number) =>
       Float32Array.from(padded, (item, i) => (i < part.length ? weight(item) : 0));
     const inputs: Record<string, RunInput> = {
-      features,
-      labels: weighted((item) => Number(this.#sampleOf(item).abnormal)),
-      detWeights: weighted(() => 1 / how.count),
+      ...this.#perFeature(features),
+      ...(this.#method.labels && {
+        labels: weighted((item) => Number(this.#sampleOf(item).abnormal)),
+        detWeights: weighted(() => 1 / how.count),
+      }),
       scale: Float32Array.of(this.#scale),
       keep: Float32Array.of(how.first ? 0 : 1, 1),
     };
@@ -556,24 +573,40 @@ export class Trainer {
     return inputs;
   }
 
-  /** Runs the frozen blocks before the first adapter. */
+  /** What the cache holds of images, by the names that the graphs have for it. */
+  #perFeature(slices: readonly DeviceSlice[]): Record<string, readonly DeviceSlice[]> {
+    const names = this.#method.features(this.options.stages);
+    const part = (bytes: number) => bytes / names.length;
+    return Object.fromEntries(
+      names.map((name, i) => [
+        name,
+        slices.map(({ buffer, offset, bytes }) => ({
+          buffer,
+          offset: offset + i * part(bytes),
+          bytes: part(bytes),
+        })),
+      ]),
+    );
+  }
+
+  /** Runs the frozen part. */
   async #compute(items: readonly number[], slices: readonly DeviceSlice[]): Promise<void> {
     const { batch, imageSize, augment } = this.graph;
     const padded = padTo(batch, items);
-    const size = 3 * imageSize * imageSize;
-    const images = new Float32Array(batch * size);
-    for (const [i, item] of items.entries()) {
+    const loaded: Float32Array[] = [];
+    for (const item of items) {
       const { pixels } = await this.#load(item);
       const bad = pixels.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
         const fact = `Pixel value ${bad} of a training image is ${pixels[bad]}.`;
         throw new ValueError(fact, 'Give finite numbers in 0..1.');
       }
-      images.set(pixels, i * size);
+      loaded.push(pixels);
     }
+    const images = packImages(loaded, batch, imageSize, this.#method.normalise);
     const executable = await this.#executable('prefix');
     const inputs = { images, ...(augment && { transforms: this.#transforms(padded) }) };
-    await executable.run(inputs, { wanted: [], copyTo: { features: slices } });
+    await executable.run(inputs, { wanted: [], copyTo: this.#perFeature(slices) });
     for (const item of items) this.#loads.delete(this.#sampleIndex(item));
   }
 
@@ -652,9 +685,9 @@ export class Trainer {
       const { parameters } = this.graph;
       const { optimiser } = this.options;
       const graph = {
-        prefix: () => prefixGraph({ ...this.graph, masks: false }),
-        masks: () => stepGraph({ ...this.graph, masks: true }),
-        labels: () => stepGraph({ ...this.graph, masks: false }),
+        prefix: () => this.#method.prefix({ ...this.graph, masks: false }),
+        masks: () => this.#method.step({ ...this.graph, masks: true }),
+        labels: () => this.#method.step({ ...this.graph, masks: false }),
         update: () => updateGraph(trainedParameters(parameters, true), optimiser),
         'update-labels': () => updateGraph(trainedParameters(parameters, false), optimiser),
       }[what]();
@@ -722,7 +755,7 @@ async function textSide(
 ): Promise<TextSide> {
   if (method === 'mla-lp') {
     if (sentences ?? object)
-      throw new OptionError('Method mla-lp learns its prompts.', 'Use method mvfa to train on sentences.');
+      throw new OptionError('Method mla-lp learns its prompts.', 'Other methods train on sentences.');
     const tokens = await learnablePromptTokens(contextVectors, clip.config.context);
     return { learned: await clip.promptInputs(tokens, preset.causalPrompts) };
   }
