@@ -197,7 +197,7 @@ inBrowser('no box is wider than a phone, a tablet or a desktop; dark follows the
     await page.setViewportSize({ width, height: 844 });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
     const cut = await page
-      .locator('.scroll, .panel, .card, #table :is(th, td)')
+      .locator('.scroll, .panel, .card, .choice div, #table :is(th, td)')
       .evaluateAll((boxes) =>
         boxes
           .filter((box) => box.scrollWidth > box.clientWidth)
@@ -221,6 +221,7 @@ inBrowser('on paper: light, without controls, as wide as a page', async () => {
   await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
   await page.setViewportSize({ width: 718, height: 1000 });
   expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe('rgb(255, 255, 255)');
+  expect(await page.evaluate('getComputedStyle(document.body).color')).toBe('rgb(29, 31, 35)');
   expect(await page.locator('#filters').isVisible()).toBe(false);
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(718);
   const box = page.locator('.scroll');
