@@ -26,7 +26,7 @@ function card(title: string, question: string, metrics: RankingMetrics, pixel?: 
   );
   const points = sensitivityAt.map(
     (point) =>
-      `<tr><th scope="row">${fraction(point.wanted).replace(/0$/, '')}</th><td class="number">${fraction(point.specificity)}</td><td class="number"><b>${fraction(point.sensitivity)}</b></td><td class="number">${pointThreshold(
+      `<tr><th scope="row">${fraction(point.wanted).replace(/0$/, '')}</th><td class="number">${fraction(point.specificity)}</td><td class="number">${value(point.sensitivity)}</td><td class="number">${pointThreshold(
         point,
       )}</td></tr>`,
   );
@@ -53,9 +53,15 @@ function pointThreshold({ sensitivity, threshold }: OperatingPoint): string {
 }
 
 function row(name: string, estimate: Estimate, chance?: number): string {
-  return `<tr><th scope="row">${name}</th><td class="number"><b>${fraction(estimate.value)}</b></td><td class="number">${interval(
+  return `<tr><th scope="row">${name}</th><td class="number">${value(estimate.value)}</td><td class="number">${interval(
     estimate,
   )}</td><td class="drawn">${drawn(estimate, chance)}</td></tr>`;
+}
+
+/** Emphasis is for numbers. */
+function value(fractionOfOne: number): string {
+  const written = fraction(fractionOfOne);
+  return written === UNDEFINED ? written : `<b>${written}</b>`;
 }
 
 /** The interval on a line from 0 to 1, with a tick where guessing stands. */

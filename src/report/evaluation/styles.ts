@@ -9,6 +9,7 @@ html{scroll-behavior:auto}
 h1{margin:.1rem 0 .3rem}
 .lede{margin:0 0 1.2rem;font-size:1.08rem;color:var(--soft);overflow-wrap:anywhere}
 h3{font-size:1rem;line-height:1.4;margin:0 0 .6rem}
+h3 .count{margin-left:.2rem}
 h3.kind{margin:1.6rem 0 .7rem}
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;margin-top:1.4rem;padding:.6rem 0;border-block:1px solid var(--line);font-size:.95rem}
 .prose{columns:2 24rem;column-gap:2.6rem}
@@ -136,7 +137,7 @@ dialog{width:min(78rem,100vw - 2rem);max-width:none;max-height:calc(100dvh - 2re
 dialog::backdrop{background:#000a}
 dialog header{position:sticky;top:0;z-index:2;display:flex;align-items:center;justify-content:space-between;gap:1rem;padding:.9rem 0 .8rem;background:var(--panel)}
 dialog h2{margin:0;font-size:1.05rem;overflow-wrap:anywhere;outline:0}
-dialog figcaption{padding-inline:0}
+dialog .pane figcaption{padding-inline:0}
 .steps{display:flex;align-items:center;gap:.5rem;flex:none;font-size:.88rem;color:var(--soft);font-variant-numeric:tabular-nums}
 #position{min-width:6.5rem;text-align:center}
 dialog .facts{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));font-variant-numeric:tabular-nums}
