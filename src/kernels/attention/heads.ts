@@ -24,3 +24,12 @@ export function sizeObstacle(size: number, step: number, most: number): Cannot |
   if (size % step !== 0) return { cannot: `head size ${size} is not a multiple of ${step}` };
   return size > most ? { cannot: `head size ${size} is above ${most}` } : undefined;
 }
+
+/** Why kernels that broadcast cannot count on subgroups of one small size, and unrolled bodies, if they cannot. */
+export function laneObstacle(caps: Capabilities): Cannot | undefined {
+  const { subgroups, subgroupMinSize: least, subgroupMaxSize: most } = caps;
+  if (chokesOnUnrolling(caps)) return { cannot: 'it must be unrolled, which takes this adapter minutes' };
+  return subgroups && least === most && least === 4
+    ? undefined
+    : { cannot: 'subgroups do not have 4 invocations' };
+}
