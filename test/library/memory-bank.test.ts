@@ -3,13 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fileSpill } from '../../src/io/node/spill-file';
 import { writeFileAtomic } from '../../src/io/node/write-file';
 import { memoryBankChunks } from '../../src/io/training-state';
 import { Clip, MlaLp, type MlaLpOptions } from '../../src/library/node';
 import { readClipConfig } from '../../src/model/clip-config';
 import type { Detection } from '../../src/model/detector';
 import { weightsIdentity } from '../../src/model/identity';
+import { MemoryBank } from '../../src/model/memory-bank';
 import { computedRows } from '../../src/model/memory-bank-features';
+import type { BankSource } from '../../src/model/memory-bank-source';
 import { bankTensors } from '../../src/model/memory-bank-tensors';
 import { mlaLpGraph } from '../../src/model/mla-lp-graph';
 import { presetNamed } from '../../src/model/presets';
@@ -107,35 +110,55 @@ test('over budget, tiles are uploaded for every batch, with the same result', as
   expect(gpu.allocatedBytes).toBeLessThan(before);
 });
 
-test('a device that takes small bindings only holds several tiles', async () => {
-  const caps = gpu.caps;
-  Object.defineProperty(gpu, 'caps', { value: { ...caps, maxBindingBytes: 131072 }, configurable: true });
-  try {
-    const { MemoryBank } = await import('../../src/model/memory-bank');
-    const tensors = bankTensors(1, 1001, 96);
-    const rows = Float32Array.from({ length: 1001 * 96 }, (_, i) => i);
-    const made = await MemoryBank.create(
-      gpu,
-      {
-        tensors,
-        close: async () => {},
-        async *chunks() {
-          for (const tensor of tensors.keys())
-            for (let first = 0; first < 1001; first += 143)
-              yield { tensor, first, rows: rows.slice(first * 96, (first + 143) * 96) };
-        },
-      },
-      { precision: 'f32', entryRows: 143, openSpill: () => Promise.reject(new Error('not needed')) },
-    );
-    expect(made.layout).toEqual({ dtype: 'f32', tiles: 3, tileRows: 334 });
-    for (const [tile, first] of [0, 334, 667].entries()) {
-      const held = await made.store.read(`memory_bank.det.0.tile${tile}`);
-      expect(held).toEqual(rows.subarray(first * 96, (first + 334) * 96));
+describe('tiles', () => {
+  const [ROWS, COLS, ENTRY] = [1001, 96, 143];
+  const tensors = bankTensors(1, ROWS, COLS);
+  const rowsOf = (tensor: number) => Float32Array.from({ length: ROWS * COLS }, (_, i) => (tensor ? i : -i));
+  const source: BankSource = {
+    tensors,
+    close: async () => {},
+    async *chunks() {
+      for (const tensor of tensors.keys())
+        for (let first = 0; first < ROWS; first += ENTRY)
+          yield { tensor, first, rows: rowsOf(tensor).slice(first * COLS, (first + ENTRY) * COLS) };
+    },
+  };
+  const part = (tensor: number, first: number, rows: number) =>
+    rowsOf(tensor).subarray(first * COLS, (first + rows) * COLS);
+
+  test('of a device that takes small bindings only: the last reaches back', async () => {
+    const caps = gpu.caps;
+    Object.defineProperty(gpu, 'caps', { value: { ...caps, maxBindingBytes: 131072 }, configurable: true });
+    try {
+      const openSpill = () => Promise.reject(new Error('not needed'));
+      const made = await MemoryBank.create(gpu, source, { precision: 'f32', entryRows: ENTRY, openSpill });
+      expect(made.layout).toEqual({ dtype: 'f32', tiles: 3, tileRows: 334 });
+      for (const [tile, first] of [0, 334, 667].entries()) {
+        const held = await made.store.read(`memory_bank.det.0.tile${tile}`);
+        expect(held).toEqual(part(1, first, 334));
+      }
+      await made.destroy();
+    } finally {
+      Object.defineProperty(gpu, 'caps', { value: caps, configurable: true });
     }
+  });
+
+  test('of rows that can be had once only and have no room: they wait in a file', async () => {
+    const options = {
+      precision: 'f32',
+      entryRows: ENTRY,
+      openSpill: (bytes: number) => fileSpill(folder, bytes),
+      budget: 100_000,
+    } as const;
+    const made = await MemoryBank.create(gpu, source, options);
+    expect(made.layout).toEqual({ dtype: 'f32', tiles: 4, tileRows: 251 });
+    for (const tensor of [1, 0])
+      for (const [tile, first] of [0, 251, 502, 750].entries()) {
+        await made.upload(tensor, tile);
+        expect(await made.store.read('tile')).toEqual(part(tensor, first, 251));
+      }
     await made.destroy();
-  } finally {
-    Object.defineProperty(gpu, 'caps', { value: caps, configurable: true });
-  }
+  });
 });
 
 test('an augmented bank holds the eleven versions, and an image of it is no distance away', async () => {
