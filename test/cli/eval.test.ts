@@ -71,6 +71,11 @@ async function evaluate(folder: string, ...flags: string[]): Promise<Summary> {
   return JSON.parse(stdout) as Summary;
 }
 
+function minMax(values: readonly number[]): number[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return values.map((v) => (v - low) / (high - low));
+}
+
 test.each(['authors', 'paper'])('zero-shot, preset %s: the reference', async (preset) => {
   const out = join(root, `zero-${preset}`);
   const found = await evaluate('plain', '--preset', preset, '--out', out);
@@ -87,6 +92,22 @@ test.each(['authors', 'paper'])('zero-shot, preset %s: the reference', async (pr
   });
   // Nothing but results stays.
   expect(readdirSync(out).sort()).toEqual(['images.csv', 'images.jsonl', 'report.html', 'results.json']);
+});
+
+test('few-shot: the bank of the valid split, scaled and mixed as the protocol says', async () => {
+  const out = join(root, 'few');
+  const found = await evaluate('Tiny_AD', '--bank', 'on', '--no-augment', '--out', out);
+  expect(found).toMatchObject({ dataset: 'Tiny', n: 2, protocol: 'few-shot' });
+  const memory = await golden.read('authors.memory_map');
+  const zero = minMax([...(await goldenMap('authors', 2)), ...(await goldenMap('authors', 3))]);
+  const few = minMax([...memory]);
+  const fused = zero.map((v, i) => 0.5 * v + 0.5 * few[i]!);
+  expect(found.pixel!.auroc).toBeCloseTo(auroc([...labelsOf(2), ...labelsOf(3)], fused), 4);
+  const record = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8'));
+  const wanted = [fused.slice(0, pixels), fused.slice(pixels)].map((map) => Math.max(...map));
+  record.images.forEach(({ score }: { score: number }, i: number) => {
+    expect(score).toBeCloseTo(wanted[i]!, 3);
+  });
 });
 
 test('two shards, merged, are one run', async () => {
