@@ -7,9 +7,10 @@ import { type RawResult, rangeOf } from '../evaluation/raw-results';
 import { platform } from '../library/platform';
 import type { Detection } from '../model/detector';
 import type { Spill } from '../model/spill';
+import type { Picture } from './pictures';
 
 export interface FewShotResult {
-  readonly file: string;
+  readonly picture: Picture;
   /** Without the bank. */
   readonly score: number;
   readonly levels: readonly number[];
@@ -25,14 +26,14 @@ export interface FewShotResult {
   readonly size: number;
 }
 
-type Kept = Pick<FewShotResult, 'file' | 'score' | 'levels' | 'size'> & { readonly raw: RawResult };
+type Kept = Pick<FewShotResult, 'picture' | 'score' | 'levels' | 'size'> & { readonly raw: RawResult };
 
 export class FewShotResults {
   readonly #kept: Kept[] = [];
   #spill: Promise<Spill> | undefined;
 
   /** @param detection one with `memory`. */
-  async add(file: string, { score, levels, map, size, memory }: Detection): Promise<void> {
+  async add(picture: Picture, { score, levels, map, size, memory }: Detection): Promise<void> {
     const { map: distances, detMean } = memory!;
     const index = this.#kept.length;
     const both = new Float32Array(2 * map.length);
@@ -42,7 +43,7 @@ export class FewShotResults {
     await (await this.#spill).write(index, new Uint8Array(both.buffer));
     const raw: RawResult = {
       index,
-      name: file,
+      name: picture.path,
       abnormal: false,
       hasMask: false,
       zeroShot: score,
@@ -50,7 +51,7 @@ export class FewShotResults {
       fewShot: detMean,
       fewShotRange: rangeOf(distances),
     };
-    this.#kept.push({ file, score, levels, size, raw });
+    this.#kept.push({ picture, score, levels, size, raw });
   }
 
   /** All results, in the order they were added. */

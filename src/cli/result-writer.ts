@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import systemPath, { dirname, join, type PlatformPath } from 'node:path';
 import type { RgbImage } from '../data/image';
 import { writeFileAtomic } from '../io/node/write-file';
+import { newUid, secondaryCapture } from '../io/write-dicom';
 import type { Detection } from '../model/detector';
 import { encodeJpeg, encodePng } from '../platform/node/encode-png';
 import {
@@ -13,7 +14,10 @@ import {
   type ReportItem,
   reportPage,
   reportPictures,
+  type SliceCurve,
 } from '../report';
+import type { Picture } from './pictures';
+import { version } from './version';
 
 /** Pictures a report embeds: beyond this it would be too large to open; all heatmaps are files anyway. */
 const PICTURES = 120;
@@ -24,37 +28,49 @@ export interface ResultOptions {
   readonly opacity: number;
   /** `full`: 0 to the number of stages, the same for all images; `auto`: each image's own extremes. */
   readonly range: 'full' | 'auto';
+  /** Also writes every heatmap as DICOM Secondary Capture. */
+  readonly dicom?: boolean;
 }
 
 export class ResultWriter {
-  readonly #items: (ReportItem & { rank: number })[] = [];
+  #items: (ReportItem & { rank: number; picture: Picture })[] = [];
   readonly #names: Map<string, string>;
+  readonly #study = newUid();
+  /** UIDs, one a volume and one for all other pictures, and how many pictures were written there. */
+  readonly #series = new Map<string, { uid: string; count: number }>();
 
-  /** @param files all images of the run, for file names that do not collide. */
+  /** @param pictures all of the run, for file names that do not collide. */
   constructor(
     private readonly options: ResultOptions,
-    files: readonly string[],
+    pictures: readonly Picture[],
   ) {
-    this.#names = outputNames(files);
+    this.#names = outputNames(pictures.map(({ path }) => path));
+  }
+
+  /** Where outputs of a picture go: a path below the output folder, without ending. */
+  nameOf({ path }: Picture): string {
+    return join(this.options.out, this.#names.get(path)!);
   }
 
   /** Writes the heatmap over the original, at its own size. @param top largest value that a map can have. */
   async add(
-    file: string,
+    picture: Picture,
     image: RgbImage,
     detection: Detection,
     top = detection.levels.length,
   ): Promise<void> {
-    const { out, colormap, opacity } = this.options;
+    const { colormap, opacity } = this.options;
     const { score, levels, map, size } = detection;
     const range = this.options.range === 'full' ? ([0, top] as const) : mapRange(map);
     const overlay = overlayHeatmap(image, map, size, { colormap, opacity, range });
-    const path = join(out, `${this.#names.get(file)!}.heatmap.png`);
+    const path = this.nameOf(picture);
     await mkdir(dirname(path), { recursive: true });
-    await writeFileAtomic(path, [await encodePng(overlay)]);
+    await writeFileAtomic(`${path}.heatmap.png`, [await encodePng(overlay)]);
+    if (this.options.dicom) await writeFileAtomic(`${path}.heatmap.dcm`, [this.#capture(picture, overlay)]);
     const pictures = reportPictures(image, map, size, { colormap, range });
     this.#items.push({
-      file,
+      file: picture.title,
+      picture,
       score,
       levels,
       range,
@@ -67,22 +83,55 @@ export class ResultWriter {
     this.#dropPictures();
   }
 
-  addFailure(file: string, error: string): void {
-    this.#items.push({ file, error, rank: Number.NEGATIVE_INFINITY });
+  addFailure(picture: Picture, error: string): void {
+    this.#items.push({ file: picture.title, picture, error, rank: Number.NEGATIVE_INFINITY });
+  }
+
+  #capture({ volume, slice }: Picture, overlay: RgbImage): Uint8Array<ArrayBuffer> {
+    const key = volume?.path ?? '';
+    const series = this.#series.get(key) ?? { uid: newUid(), count: 0 };
+    this.#series.set(key, series);
+    series.count++;
+    return secondaryCapture({
+      ...overlay,
+      study: this.#study,
+      series: series.uid,
+      instance: slice === undefined ? series.count : slice + 1,
+      version,
+      description: 'Heatmap of abnormality over the image, by mla-lp. Research software, not for diagnosis.',
+    });
   }
 
   /** Writes report.html and returns its path. */
   async finish(about: Omit<Report, 'items' | 'colormap' | 'date'>): Promise<string> {
     const path = join(this.options.out, 'report.html');
     await mkdir(this.options.out, { recursive: true });
+    this.#items.sort((a, b) => b.rank - a.rank);
     const page = await reportPage({
       ...about,
       date: new Date(),
       colormap: this.options.colormap,
-      items: [...this.#items].sort((a, b) => b.rank - a.rank),
+      items: this.#items,
+      curves: this.#curves(),
     });
     await writeFileAtomic(path, [new TextEncoder().encode(page)]);
     return path;
+  }
+
+  #curves(): SliceCurve[] {
+    const curves = new Map<
+      string,
+      { name: string; points: { slice: number; score: number; item?: number }[] }
+    >();
+    for (const [item, { picture, score, originalPng }] of this.#items.entries()) {
+      const { volume, slice } = picture;
+      if (!volume || slice === undefined || score === undefined) continue;
+      const curve = curves.get(volume.path) ?? { name: volume.name, points: [] };
+      curves.set(volume.path, curve);
+      curve.points.push({ slice, score, ...(originalPng && { item }) });
+    }
+    for (const { points } of curves.values()) points.sort((a, b) => a.slice - b.slice);
+    return [...curves.values()];
   }
 
   /** Keeps the pictures of the highest scores only. */

@@ -2,6 +2,7 @@
 import { BadImageError, OptionError } from '../runtime/errors';
 import type { Decoders } from './codec';
 import { openDicom } from './formats/dicom/dicom';
+import type { Plane } from './formats/dicom/image';
 import { openNifti } from './formats/nifti/nifti';
 import { sniffFormat } from './formats/sniff';
 import type { RgbImage } from './image';
@@ -42,13 +43,22 @@ export interface SliceGrid {
   readonly affine?: readonly number[];
 }
 
+/** What tells the files of a DICOM series from others, and their order. For sorting only: never shown or written. */
+export interface SeriesPlace {
+  readonly series: string;
+  readonly instance?: number;
+  readonly plane: Plane;
+}
+
 export interface Volume {
   readonly format: 'dicom' | 'nifti';
   readonly slices: number;
   /** Facts that a user should hear of; no text of the file's. */
   readonly warnings: readonly string[];
   readonly grid: SliceGrid;
-  /** Of slice i, from 0: "slice 3", "frame 3". */
+  /** Of a DICOM file. */
+  readonly place?: SeriesPlace;
+  /** What messages and reports call slice i; slices count from 0. */
   label(i: number): string;
   /** Decodes slice i. @throws BadImageError */
   slice(i: number): Promise<RgbImage>;

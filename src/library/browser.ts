@@ -2,7 +2,7 @@
 import { blobSpill } from '../io/blob-spill';
 import { type ByteSource, blobBytes } from '../io/bytes';
 import { acquireAdapter } from '../platform/browser/adapter';
-import { readImage } from '../platform/browser/decode-image';
+import { decoders, readImage } from '../platform/browser/decode-image';
 import { BadFileError, BadImageError } from '../runtime/errors';
 import { setPlatform } from './platform';
 
@@ -26,6 +26,7 @@ async function fetchBlob(url: string): Promise<Blob> {
 
 setPlatform({
   acquireAdapter,
+  decoders,
   openSpill: async () => blobSpill(),
   async openFile(url): Promise<ByteSource> {
     return blobBytes(await fetchBlob(url), url);

@@ -4,8 +4,8 @@ import { toModelInput } from '../data/resize';
 import type { Detection } from '../model/detector';
 import { AbortedError, MlaLpError, type ValueError } from '../runtime/errors';
 import type { RunObserver } from '../runtime/executable';
-import { isRgbImage, nameOf } from './image-input';
-import { type ImageInput, platform } from './platform';
+import { readInput } from './image-input';
+import type { ImageInput } from './platform';
 
 /** One image's outcome in a stream: a detection, or why there is none. */
 export type DetectOutcome =
@@ -98,7 +98,7 @@ type Decoded =
 
 async function decode(input: ImageInput, index: number, size: number): Promise<Decoded> {
   try {
-    const image = isRgbImage(input) ? input : await platform().readImage(input, nameOf(input, index));
+    const image = await readInput(input, index);
     return { index, image, pixels: toModelInput(image, size) };
   } catch (error) {
     if (error instanceof MlaLpError) return { index, error };

@@ -7,8 +7,8 @@ import type { ResultSink } from '../evaluation/result-sink';
 import { sha256 } from '../model/identity';
 import { AbortedError, MlaLpError, OptionError } from '../runtime/errors';
 import type { DetectionModel, DetectOutcome } from './detect-each';
-import { isRgbImage, nameOf } from './image-input';
-import { type ImageInput, platform } from './platform';
+import { readInput } from './image-input';
+import type { ImageInput } from './platform';
 import type { TrainingImage } from './train';
 
 /** A labelled image and what results call it: a path relative to its data set, say. */
@@ -98,8 +98,7 @@ async function maskOf(
   const { size } = outcome.detection;
   if (!abnormal) return new Uint8Array(size * size);
   if (mask === undefined) return undefined;
-  const read = (input: ImageInput) =>
-    isRgbImage(input) ? Promise.resolve(input) : platform().readImage(input, nameOf(input, index));
+  const read = (input: ImageInput) => readInput(input, index);
   return loadMask(mask, outcome.image, size, read);
 }
 

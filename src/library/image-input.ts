@@ -1,5 +1,5 @@
 import type { RgbImage } from '../data/image';
-import type { ImageInput } from './platform';
+import { type ImageInput, type LazyImage, platform } from './platform';
 
 /** Whether the input is decoded 8-bit RGB. */
 export function isRgbImage(input: ImageInput): input is RgbImage {
@@ -14,5 +14,17 @@ export function isRgbImage(input: ImageInput): input is RgbImage {
 /** What messages call an input. */
 export function nameOf(input: ImageInput, index: number): string {
   if (typeof input === 'string') return input;
+  if (isLazyImage(input)) return input.name;
   return typeof File !== 'undefined' && input instanceof File ? input.name : `image ${index + 1}`;
+}
+
+/** Whether the input is made when asked for. */
+export function isLazyImage(input: ImageInput): input is LazyImage {
+  return typeof input === 'object' && 'load' in input && typeof input.load === 'function';
+}
+
+/** The input's pixels. @param index of the image in its run, for its name. @throws BadImageError */
+export async function readInput(input: ImageInput, index: number): Promise<RgbImage> {
+  if (isRgbImage(input)) return input;
+  return isLazyImage(input) ? input.load() : platform().readImage(input, nameOf(input, index));
 }

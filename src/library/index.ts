@@ -1,6 +1,7 @@
 /** mla-lp: abnormality detection in medical images on WebGPU kernels. Not a medical device. */
 export type { RgbImage } from '../data/image';
 export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../data/phantoms';
+export type { GrayWindow, SliceGrid, Volume, VolumeOptions } from '../data/volume';
 export type { EvaluationRecord, Protocol } from '../evaluation/record';
 export { modelChunks, trainingStateChunks } from '../io/training-state';
 export * from '../metrics';
@@ -30,6 +31,7 @@ export { type LoadModelOptions, loadModel, type ModelMethod } from './load-model
 export type { BankImages, BankInput } from './memory-bank';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { openDevice } from './open-device';
-export type { ImageInput } from './platform';
+export type { ImageInput, LazyImage } from './platform';
 export { createTrainer, imageIdentity, type TrainingImage, type TrainOptions } from './train';
+export { openVolume, volumeSlices } from './volume';
 export { WinClip, type WinClipOptions } from './winclip';

@@ -11,7 +11,7 @@ import { type BankSource, storedRows } from '../model/memory-bank-source';
 import { type BankTensor, storedBankTensors } from '../model/memory-bank-tensors';
 import type { TensorSource } from '../model/tensor-source';
 import { BadFileError, OptionError } from '../runtime/errors';
-import { isRgbImage, nameOf } from './image-input';
+import { readInput } from './image-input';
 import { openTensors, type WeightsInput } from './load-clip';
 import { type ImageInput, platform } from './platform';
 
@@ -101,11 +101,7 @@ function normalImages({ images, augment = true, onProgress, signal }: BankImages
     augment,
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),
-    load: async (index: number) => {
-      const input = images[index]!;
-      const image = isRgbImage(input) ? input : await platform().readImage(input, nameOf(input, index));
-      return toModelInput(image, size);
-    },
+    load: async (index: number) => toModelInput(await readInput(images[index]!, index), size),
   };
 }
 

@@ -2,7 +2,7 @@
 import { fileBytes } from '../io/node/file-bytes';
 import { fileSpill } from '../io/node/spill-file';
 import { acquireAdapter } from '../platform/node/adapter';
-import { decodeImage, readImage } from '../platform/node/decode-image';
+import { decodeImage, decoders, readImage } from '../platform/node/decode-image';
 import { fileImages } from './file-images';
 import { setPlatform } from './platform';
 
@@ -13,4 +13,5 @@ setPlatform({
   openFile: fileBytes,
   openSpill: (entryBytes) => fileSpill(undefined, entryBytes),
   readImage: fileImages({ readImage, decodeImage }),
+  decoders,
 });

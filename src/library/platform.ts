@@ -1,4 +1,5 @@
 /** What differs between Node, Deno and browsers, behind one interface. The entry module of each sets its own. */
+import type { Decoders } from '../data/codec';
 import type { RgbImage } from '../data/image';
 import type { ByteSource } from '../io/bytes';
 import type { Spill } from '../model/spill';
@@ -6,15 +7,28 @@ import type { AcquireAdapter } from '../runtime/adapter';
 import { MlaLpError } from '../runtime/errors';
 
 /**
- * An image to look at: a path (Node, Deno) or URL (browser); the bytes of an image file; a browser's own objects; or
- * decoded 8-bit RGB.
+ * An image to look at: a path (Node, Deno) or URL (browser); the bytes of an image file; a browser's own objects; decoded
+ * 8-bit RGB; or one that is made when its turn comes.
  */
-export type ImageInput = string | Uint8Array | Blob | ImageData | ImageBitmap | RgbImage;
+export type ImageInput = StoredImage | RgbImage | LazyImage;
+
+/** What a platform decodes. */
+export type StoredImage = string | Uint8Array | Blob | ImageData | ImageBitmap;
+
+/** A slice of a volume, for instance. */
+export interface LazyImage {
+  /** What messages call it. */
+  readonly name: string;
+  /** @throws MlaLpError, which counts for this image alone. */
+  load(): Promise<RgbImage>;
+}
 
 export interface Platform {
   readonly acquireAdapter: AcquireAdapter;
   /** @throws BadImageError */
-  readImage(input: Exclude<ImageInput, RgbImage>, name: string): Promise<RgbImage>;
+  readImage(input: StoredImage, name: string): Promise<RgbImage>;
+  /** What decoding volumes takes from here. */
+  readonly decoders: Decoders;
   /** Random access to a file: a path (Node, Deno) or a URL (browser). @throws BadFileError */
   openFile(location: string): Promise<ByteSource>;
   /** Takes cached features of training that the device has no room for: a temporary file, or Blobs. */

@@ -10,7 +10,7 @@ import { completeOptions, type TrainingOptions } from '../training/options';
 import type { TrainingSample } from '../training/samples';
 import type { TrainingState } from '../training/state';
 import { Trainer } from '../training/trainer';
-import { isRgbImage, nameOf } from './image-input';
+import { isLazyImage, readInput } from './image-input';
 import { openTensors, type WeightsInput } from './load-clip';
 import { type ImageInput, platform } from './platform';
 
@@ -96,8 +96,7 @@ async function samplesOf(images: readonly TrainingImage[], size: number): Promis
   const masked = new Set(images.filter((i) => i.mask !== undefined).map((i) => i.group));
   const samples: TrainingSample[] = [];
   for (const [index, { image, abnormal, mask, group }] of images.entries()) {
-    const read = (input: ImageInput) =>
-      isRgbImage(input) ? Promise.resolve(input) : platform().readImage(input, nameOf(input, index));
+    const read = (input: ImageInput) => readInput(input, index);
     samples.push({
       abnormal,
       hasMask: abnormal ? mask !== undefined : masked.has(group),
@@ -126,6 +125,7 @@ export async function imageIdentity(input: ImageInput): Promise<string> {
     }
   }
   if (input instanceof Uint8Array) return `${input.length} ${crc32(input)}`;
+  if (isLazyImage(input)) return imageIdentity(await input.load());
   if (!('data' in input)) return `${input.width}x${input.height}`;
   const { data, width, height } = input;
   return `${width}x${height} ${crc32(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))}`;

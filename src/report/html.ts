@@ -15,6 +15,7 @@ import {
 } from './page';
 import { scorePlot } from './score-plot';
 import { script } from './script';
+import { type SliceCurve, sliceCurves } from './slice-curve';
 import { styles } from './styles';
 
 export interface ReportItem {
@@ -51,6 +52,8 @@ export interface Report {
   readonly details?: Readonly<Record<string, string>>;
   readonly colormap?: ColormapName;
   readonly items: readonly ReportItem[];
+  /** Of volumes: their scores along the slices. */
+  readonly curves?: readonly SliceCurve[];
 }
 
 /** The whole page. Its size is that of the pictures times 4/3; leave out pictures of some items to bound it. */
@@ -76,6 +79,7 @@ export async function reportPage(report: Report): Promise<string> {
 ${scorePlot(items)}
 ${table(items, stages)}
 </section>
+${sliceCurves(report.curves ?? [])}
 ${failed.length > 0 ? failures(failed) : ''}
 ${cards === '' ? '' : `<section aria-labelledby="images"><h2 id="images">Heatmaps</h2>${controls}<div class="cards">\n${cards}\n</div></section>`}
 </main>

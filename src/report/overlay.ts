@@ -42,20 +42,12 @@ export function overlayHeatmap(
   }
   const { width, height } = image;
   const data = new Uint8Array(width * height * 3);
-  const columns = bilinearTaps(size, width);
-  const rows = bilinearTaps(size, height);
+  const values = resampleMap(map, size, width, height);
   const toColour = high > low ? 255 / (high - low) : 0;
-  for (let y = 0, o = 0; y < height; y++) {
-    const { first: y0, second: y1, share: fy } = rows[y]!;
-    for (let x = 0; x < width; x++, o += 3) {
-      const { first: x0, second: x1, share: fx } = columns[x]!;
-      const top = map[y0 * size + x0]! * (1 - fx) + map[y0 * size + x1]! * fx;
-      const bottom = map[y1 * size + x0]! * (1 - fx) + map[y1 * size + x1]! * fx;
-      const value = top * (1 - fy) + bottom * fy;
-      const colour = 3 * Math.round(Math.min(Math.max((value - low) * toColour, 0), 255));
-      for (let c = 0; c < 3; c++) {
-        data[o + c] = Math.round(image.data[o + c]! * (1 - opacity) + table[colour + c]! * opacity);
-      }
+  for (let i = 0, o = 0; i < values.length; i++, o += 3) {
+    const colour = 3 * Math.round(Math.min(Math.max((values[i]! - low) * toColour, 0), 255));
+    for (let c = 0; c < 3; c++) {
+      data[o + c] = Math.round(image.data[o + c]! * (1 - opacity) + table[colour + c]! * opacity);
     }
   }
   const out = { width, height, data };
@@ -77,6 +69,31 @@ export function mapRange(map: Float32Array): [low: number, high: number] {
     high = Math.max(high, v);
   }
   return [low, high];
+}
+
+/**
+ * A score map at its picture's own size, bilinear.
+ * @param map f32 [size, size] of the picture squashed to a square. @returns [height, width]
+ */
+export function resampleMap(
+  map: Float32Array,
+  size: number,
+  width: number,
+  height: number,
+): Float64Array<ArrayBuffer> {
+  const columns = bilinearTaps(size, width);
+  const rows = bilinearTaps(size, height);
+  const out = new Float64Array(width * height);
+  for (let y = 0, i = 0; y < height; y++) {
+    const { first: y0, second: y1, share: fy } = rows[y]!;
+    for (let x = 0; x < width; x++, i++) {
+      const { first: x0, second: x1, share: fx } = columns[x]!;
+      const top = map[y0 * size + x0]! * (1 - fx) + map[y0 * size + x1]! * fx;
+      const bottom = map[y1 * size + x0]! * (1 - fx) + map[y1 * size + x1]! * fx;
+      out[i] = top * (1 - fy) + bottom * fy;
+    }
+  }
+  return out;
 }
 
 interface Tap {

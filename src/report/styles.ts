@@ -40,6 +40,13 @@ th[aria-sort=descending] button::after{content:" \\2193";content:" \\2193" / ""}
 a{color:inherit;text-decoration-color:var(--mark);text-underline-offset:.2em}
 .failed,.invalid{color:var(--bad);font-weight:600}
 .failures{margin:0;padding-left:1.2rem;overflow-wrap:anywhere}
+.slices{margin:0 0 1.2rem;padding:.7rem .9rem;background:var(--panel);border:1px solid var(--line);border-radius:.6rem}
+.slices figcaption{overflow-wrap:anywhere;font-size:.92rem}
+.slices svg{display:block;width:100%;max-height:16rem;fill:var(--soft);font-size:12px;font-variant-numeric:tabular-nums}
+.slices line{stroke:var(--line)}
+.slices .end{text-anchor:end}
+.slices polyline{fill:none;stroke:var(--dot);stroke-width:2;stroke-linejoin:round}
+.slices .worst{fill:var(--mark)}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1.2rem;align-items:start}
 .card{background:var(--panel);border:1px solid var(--line);border-radius:.6rem;overflow:hidden;break-inside:avoid}
 .score{font-variant-numeric:tabular-nums;white-space:nowrap}

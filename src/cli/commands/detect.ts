@@ -3,21 +3,24 @@ import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
 import { fileBytes } from '../../io/node/file-bytes';
 import { ensureWritableFolder } from '../../io/node/write-file';
+import { readInput } from '../../library/image-input';
 import { type DetectionModel, loadModel, MlaLp, type ModelMethod } from '../../library/node';
-import { platform } from '../../library/platform';
 import type { Detection } from '../../model/detector';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
 import { AbortedError, OptionError } from '../../runtime/errors';
 import { FewShotResults } from '../few-shot-results';
 import { MapWriter } from '../map-writer';
-import { fraction, positiveInteger } from '../options';
+import { fraction, grayWindow, positiveInteger, sliceRange, voxelAxis, wholeNumber } from '../options';
+import { openPictures, type Picture, type VolumeFlags } from '../pictures';
 import { progressBar } from '../progress';
 import { ResultWriter } from '../result-writer';
 import { openSession, type Session } from '../session';
 import { readPrompts, sidecarPrompts } from '../sidecar';
 import { version } from '../version';
+import { VolumeMaps } from '../volume-maps';
 
-export interface DetectFlags {
+export interface DetectFlags extends VolumeFlags {
+  export?: 'dicom' | 'nifti';
   weights?: string;
   method?: ModelMethod;
   checkpoint?: string;
@@ -124,6 +127,20 @@ export function registerDetect(program: Command): void {
         .choices(['full', 'auto'])
         .default('full'),
     )
+    .option('--slices <a:b:step>', 'of DICOM and NIfTI volumes: from a, before b, counted from 0', sliceRange)
+    .option(
+      '--axis <n>',
+      "cut NIfTI across voxel axis 0, 1 or 2 (default: the acquisition's own, else 2)",
+      voxelAxis,
+    )
+    .option('--volume <n>', 'of NIfTI files with several volumes: which one, from 0', wholeNumber)
+    .option('--window <c,w>', "gray window, centre and width in the file's units (DICOM, NIfTI)", grayWindow)
+    .addOption(
+      new Option(
+        '--export <format>',
+        'also write heatmaps as DICOM Secondary Capture, or score maps as NIfTI in the grid of their volume',
+      ).choices(['dicom', 'nifti']),
+    )
     .option('--quiet', 'no progress')
     .action(async (images: string[], flags: DetectFlags) => {
       const files = await listImages(images);
@@ -178,6 +195,12 @@ export async function detectFiles(
   const promptFile = flags.prompts ?? own;
   const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
   const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
+  const pictures = await openPictures(files, flags);
+  const volumeMaps = flags.export === 'nifti' ? new VolumeMaps(pictures) : undefined;
+  if (flags.export && out === undefined) {
+    throw new OptionError('--export needs a folder to write to.', 'Give --out.');
+  }
+  warn(pictures, quiet);
   // Where results go is proved before the long part begins.
   if (out !== undefined) await ensureWritableFolder(out);
   const maps = flags.maps === undefined ? undefined : await MapWriter.open(flags.maps);
@@ -230,12 +253,16 @@ export async function detectFiles(
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
     }
-    const writer = out === undefined ? undefined : new ResultWriter({ ...flags, out }, files);
+    const writer =
+      out === undefined
+        ? undefined
+        : new ResultWriter({ ...flags, out, dicom: flags.export === 'dicom' }, pictures);
     fewShot = model.hasMemory ? new FewShotResults() : undefined;
     finish = async () => {
       finish = undefined;
-      if (fewShot) await finishFewShot(fewShot, flags.json === true, writer);
+      if (fewShot) await finishFewShot(fewShot, flags.json === true, writer, volumeMaps);
       await maps?.finish();
+      await volumeMaps?.finish();
       return writer?.finish({
         title: 'Abnormality detection',
         adapter: opened.gpu.name,
@@ -253,23 +280,28 @@ export async function detectFiles(
         },
       });
     };
-    const bar = progressBar({ label: 'detect', total: files.length, unit: 'images', quiet });
+    const bar = progressBar({ label: 'detect', total: pictures.length, unit: 'images', quiet });
     let failed = 0;
     try {
-      for await (const outcome of model.detectEach(files, interrupt.signal)) {
-        const file = files[outcome.index]!;
+      const inputs = pictures.map(({ input }) => input);
+      for await (const outcome of model.detectEach(inputs, interrupt.signal)) {
+        const picture = pictures[outcome.index]!;
+        const { file, slice } = picture;
         if ('error' in outcome) {
           failed++;
-          writer?.addFailure(file, outcome.error.message);
+          writer?.addFailure(picture, outcome.error.message);
+          await volumeMaps?.done(picture);
           console.error(`mla-lp: ${outcome.error.message}`);
         } else {
           const { score, levels, map, size, memory } = outcome.detection;
-          await maps?.add(file, map, size);
-          if (memory) await maps?.add(`${file}#memory`, memory.map, size);
-          if (fewShot) await fewShot.add(file, outcome.detection);
+          const key = slice === undefined ? file : `${file}#${slice}`;
+          await maps?.add(key, map, size);
+          if (memory) await maps?.add(`${key}#memory`, memory.map, size);
+          if (fewShot) await fewShot.add(picture, outcome.detection);
           else {
-            if (flags.json) console.log(JSON.stringify({ file, score, levels }));
-            await writer?.add(file, outcome.image, outcome.detection);
+            if (flags.json) printLine(picture, { score, levels });
+            await writer?.add(picture, outcome.image, outcome.detection);
+            if (writer) await volumeMaps?.add(picture, writer.nameOf(picture), outcome.detection);
           }
           onDetection?.(file, outcome.detection);
         }
@@ -314,14 +346,31 @@ async function finishFewShot(
   results: FewShotResults,
   json: boolean,
   writer: ResultWriter | undefined,
+  volumeMaps: VolumeMaps | undefined,
 ): Promise<void> {
-  for await (const { file, score, levels, memory, fused, map, size } of results) {
-    if (json) console.log(JSON.stringify({ file, score, levels, memory, ...(fused && { fused }) }));
+  for await (const { picture, score, levels, memory, fused, map, size } of results) {
+    if (json) printLine(picture, { score, levels, memory, ...(fused && { fused }) });
     if (!writer) continue;
-    const image = await platform().readImage(file, file);
+    const image = await readInput(picture.input, 0);
     const shown = { score: fused?.score ?? score, levels, map, size };
-    await writer.add(file, image, shown, fused ? 1 : levels.length);
+    await writer.add(picture, image, shown, fused ? 1 : levels.length);
+    await volumeMaps?.add(picture, writer.nameOf(picture), shown);
   }
+}
+
+/** One object a line, for `--json`. */
+function printLine({ file, slice }: Picture, result: object): void {
+  console.log(JSON.stringify({ file, ...(slice !== undefined && { slice }), ...result }));
+}
+
+/** What volumes are odd about, once each. */
+function warn(pictures: readonly Picture[], quiet: boolean): void {
+  if (quiet) return;
+  const told = new Set<string>();
+  for (const { volume } of pictures) {
+    for (const warning of volume?.volume.warnings ?? []) told.add(`${volume!.name}: ${warning}.`);
+  }
+  for (const line of told) console.error(line);
 }
 
 function describeMethod({ method, preset }: DetectionModel, flags: DetectFlags, prompts?: string): string {

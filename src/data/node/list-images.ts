@@ -3,12 +3,14 @@ import { type Stats, statSync } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { OptionError } from '../../runtime/errors';
+import { sniffFormat } from '../formats/sniff';
+import { firstBytes } from './first-bytes';
 
 /** Endings that a folder is searched for; a file named outright may have any. */
-export const ENDINGS = 'png,jpg,jpeg,webp,tif,tiff,bmp';
+export const ENDINGS = 'png,jpg,jpeg,webp,tif,tiff,bmp,dcm,dicom,ima,nii,nii.gz';
 
 /** What earlier runs wrote beside the images. */
-export const isHeatmap = (path: string) => path.toLowerCase().endsWith('.heatmap.png');
+export const isHeatmap = (path: string) => /\.(heatmap\.(png|dcm)|map\.nii\.gz)$/i.test(path);
 
 /**
  * @param inputs paths or glob patterns. A file is taken as it is, a folder is searched to any depth for image endings
@@ -37,6 +39,7 @@ async function expand(input: string): Promise<string[]> {
       caseSensitiveMatch: false,
       ignore: ['**/anomaly_mask/**'],
     });
+    images.push(...(await namelessDicom(input)));
     const inside = images.filter((path) => !isHeatmap(path));
     if (inside.length === 0) {
       throw new OptionError(
@@ -55,6 +58,17 @@ async function expand(input: string): Promise<string[]> {
   if (matches.length === 0)
     throw new OptionError(`${input}: the pattern matches no file.`, 'Check it, and quote it.');
   return matches;
+}
+
+/** Scanners name files "IM0001" or by a UID: those without an ending are looked into. */
+async function namelessDicom(folder: string): Promise<string[]> {
+  const all = await glob('**/*', { cwd: folder, ignore: ['**/anomaly_mask/**', '**/DICOMDIR'] });
+  const found: string[] = [];
+  for (const path of all) {
+    if (/\.[^.\\/]*[^.\\/\d][^.\\/]*$/.test(path)) continue;
+    if (sniffFormat(await firstBytes(join(folder, path), 132)) === 'dicom') found.push(path);
+  }
+  return found;
 }
 
 /** Patterns are written with slashes; on Windows a backslash stands between folders and escapes nothing. */

@@ -4,7 +4,8 @@ import { OptionError } from '../../../runtime/errors';
 import type { Decoders } from '../../codec';
 import type { RgbImage } from '../../image';
 import type { DecodeLimits } from '../../limits';
-import type { SliceGrid, Volume, VolumeOptions } from '../../volume';
+import type { SeriesPlace, SliceGrid, Volume, VolumeOptions } from '../../volume';
+import type { Attributes } from './attributes';
 import { locateFrames } from './frames';
 import { type DicomImage, describeImage, type Plane, type Window } from './image';
 import { readDicom } from './read';
@@ -32,12 +33,14 @@ export async function openDicom(
   if (isGray(image) && !options.mask) image.gray(0);
   const window: Window | undefined = options.window && { ...options.window, kind: 'LINEAR_EXACT' };
   let range: Promise<readonly [number, number]> | undefined;
+  const place = seriesPlace(file.attributes, image);
   return {
     format: 'dicom',
     slices: image.frames,
     warnings: file.warnings,
     grid: gridOf(image),
-    label: (i) => `frame ${i + 1}`,
+    ...(place && { place }),
+    label: (i) => `slice ${i}`,
     async slice(i) {
       const samples = await frames.read(i);
       if (options.mask) return renderMask(image, samples);
@@ -50,6 +53,13 @@ export async function openDicom(
       return renderGray(image, gray, {}, await range);
     },
   };
+}
+
+function seriesPlace(a: Attributes, image: DicomImage): SeriesPlace | undefined {
+  const series = a.text(0x0020000e);
+  if (!series) return undefined;
+  const instance = a.decimals(0x00200013, 1)?.[0];
+  return { series, plane: image.plane(0), ...(instance !== undefined && { instance }) };
 }
 
 const isGray = ({ photometric }: DicomImage) =>

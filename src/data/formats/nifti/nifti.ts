@@ -43,7 +43,7 @@ export async function openNifti(
         ? [`it holds ${header.volumes} volumes, of which the first was taken`]
         : [],
     grid,
-    label: (i) => `slice ${i + 1}`,
+    label: (i) => `slice ${i}`,
     slice: async (i) => render(voxels, grid, i, range),
   };
 }
