@@ -8,6 +8,7 @@ import type { PromptSet } from '../model/prompts';
 import { OptionError } from '../runtime/errors';
 import { type DetectionModel, type DetectOutcome, detectInBatches } from './detect-each';
 import { closingOnError, openTensors, type WeightsInput } from './load-clip';
+import { type BankInput, referenceImages } from './memory-bank';
 import { sentencesFor, trainedWith } from './mla-lp';
 import type { ImageInput } from './platform';
 
@@ -28,6 +29,8 @@ export interface AprilGanOptions {
   readonly nativeImageSize?: number;
   /** Images per run; 1 on software adapters, else 8, unless told. */
   readonly batch?: number;
+  /** Few-shot: normal images to compare with, as they are (`augment` is not looked at). */
+  readonly bank?: BankInput;
   /** Whether pixels are normalised as CLIP was trained; true unless told. */
   readonly normalise?: boolean;
 }
@@ -67,7 +70,8 @@ export class AprilGan implements DetectionModel {
       const text = await fixedColumns(clip, sentencesFor(options, made), activation);
       clip.releaseText();
       const shape = { activation, imageSize, stages, text, normalise };
-      return new AprilGan(name, await AprilGanDetector.create(clip, shape, source), batch);
+      const references = referenceImages(options.bank, 'april-gan', imageSize);
+      return new AprilGan(name, await AprilGanDetector.create(clip, shape, source, references), batch);
     } finally {
       await source.close();
     }

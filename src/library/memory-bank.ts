@@ -37,7 +37,7 @@ export interface BankOwner {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-function isImages(input: BankInput): input is BankImages {
+export function isImages(input: BankInput): input is BankImages {
   return typeof input === 'object' && 'images' in input;
 }
 
@@ -95,7 +95,8 @@ export async function openBank(
   }
 }
 
-function normalImages({ images, augment = true, onProgress, signal }: BankImages, size: number) {
+/** What a bank is computed from. @param size px, as the model runs. */
+export function normalImages({ images, augment = true, onProgress, signal }: BankImages, size: number) {
   return {
     count: images.length,
     augment,
@@ -103,6 +104,16 @@ function normalImages({ images, augment = true, onProgress, signal }: BankImages
     ...(signal && { signal }),
     load: async (index: number) => toModelInput(await readInput(images[index]!, index), size),
   };
+}
+
+/** Normal images for a method that has no bank files. @throws OptionError for one. */
+export function referenceImages(bank: BankInput | undefined, method: string, size: number) {
+  if (bank === undefined) return undefined;
+  if (isImages(bank)) return normalImages(bank, size);
+  throw new OptionError(
+    `Method ${method} has no bank files.`,
+    'Give normal images to compare with (--bank-images).',
+  );
 }
 
 /** What makes features what they are. Files of others say nothing of it. */

@@ -7,6 +7,7 @@ import { WinClipDetector } from '../model/winclip/detector';
 import { winClipPrompts } from '../model/winclip/prompts';
 import { OptionError } from '../runtime/errors';
 import { type DetectionModel, type DetectOutcome, detectInBatches } from './detect-each';
+import { type BankInput, referenceImages } from './memory-bank';
 import type { ImageInput } from './platform';
 
 export interface WinClipOptions {
@@ -24,6 +25,8 @@ export interface WinClipOptions {
   readonly nativeImageSize?: number;
   /** Images per run; 1 unless told: an image has hundreds of windows, each a pass of its own. */
   readonly batch?: number;
+  /** Few-shot: normal images to compare with, as they are (`augment` is not looked at). */
+  readonly bank?: BankInput;
   /** Whether pixels are normalised as CLIP was trained; true unless told. */
   readonly normalise?: boolean;
 }
@@ -59,7 +62,9 @@ export class WinClip implements DetectionModel {
     const sentences = options.prompts ?? options.nativePrompts ?? winClipPrompts(object);
     const text = await fixedColumns(clip, sentences, activation, false);
     clip.releaseText();
-    return new WinClip(name, new WinClipDetector(clip, { activation, imageSize, text, normalise }), batch);
+    const references = referenceImages(options.bank, 'winclip', imageSize);
+    const shape = { activation, imageSize, text, normalise };
+    return new WinClip(name, await WinClipDetector.create(clip, shape, references), batch);
   }
 
   /** Yields one outcome an image, in order. @throws DeviceLostError and the like; AbortedError when `signal` fires. */

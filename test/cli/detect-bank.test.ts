@@ -71,7 +71,7 @@ test('one image has nothing to be scaled by', { timeout: 120_000 }, async () => 
 
 test.each([
   ['a bank twice', [...model, ...few, '--bank', images[0]!], /both given/, 2],
-  ['a method without one', [...weights, ...few, '--method', 'winclip'], /winclip takes no --bank-images/, 2],
+  ['a method without one', [...weights, ...few, '--method', 'clip'], /clip takes no --bank-images/, 2],
   ['no adapters', [...weights, ...few], /Method clip has no memory bank/, 2],
   ['a bank that is no bank', [...model, '--bank', fixture('tiny/init.safetensors')], /memory_bank/, 1],
 ])('%s: exit code and fact', { timeout: 60_000 }, async (_what, args, message, code) => {

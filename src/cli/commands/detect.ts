@@ -335,8 +335,8 @@ async function bankFiles({ bank, bankImages, method }: DetectFlags): Promise<str
   const option = bank === undefined ? '--bank-images' : '--bank';
   if (bank !== undefined && bankImages !== undefined)
     throw new OptionError('--bank and --bank-images are both given.', 'Use one memory bank.');
-  if (method !== undefined && method !== 'mla-lp')
-    throw new OptionError(`Method ${method} takes no ${option}.`, 'Use method mla-lp, or leave it out.');
+  if (method === 'clip' || (bank !== undefined && method !== undefined && method !== 'mla-lp'))
+    throw new OptionError(`Method ${method} takes no ${option}.`, 'Use another method, or leave it out.');
   if (bank !== undefined) await (await fileBytes(bank)).close();
   return bankImages === undefined ? undefined : listImages([bankImages]);
 }

@@ -1,6 +1,6 @@
 /** Runs APRIL-GAN over batches of prepared images. */
 import type { ActivationKind } from '../../kernels/activation/activation';
-import { BufferStore } from '../../runtime/buffer-store';
+import { BufferStore, lookupIn } from '../../runtime/buffer-store';
 import type { ValueError } from '../../runtime/errors';
 import { plan } from '../../runtime/plan';
 import { BatchExecutables } from '../batch-executables';
@@ -9,9 +9,11 @@ import { gridFor } from '../clip-config';
 import { packImages } from '../clip-pixels';
 import { type Detection, notFinite } from '../detector';
 import { ABNORMAL } from '../heads';
+import type { NormalImages } from '../memory-bank-features';
+import { ReferenceBank } from '../reference-bank';
 import type { TensorSource } from '../tensor-source';
 import { loadWeights } from '../weight-loader';
-import { type AprilGanGraphOptions, aprilGanGraph } from './graph';
+import { type AprilGanGraphOptions, aprilGanGraph, aprilGanReferences } from './graph';
 
 export interface AprilGanDetectorOptions {
   readonly activation: ActivationKind;
@@ -34,9 +36,13 @@ export class AprilGanDetector {
     private readonly clip: Clip,
     readonly options: AprilGanDetectorOptions,
     private readonly layers: BufferStore,
+    private readonly bank: ReferenceBank | undefined,
   ) {
     this.#executables = new BatchExecutables((batch) =>
-      clip.compile(aprilGanGraph(graphOptions(clip, options, batch)), layers),
+      clip.compile(
+        aprilGanGraph(graphOptions(clip, options, batch), bank),
+        bank ? lookupIn(layers, bank.store) : layers,
+      ),
     );
   }
 
@@ -45,18 +51,24 @@ export class AprilGanDetector {
     plan(aprilGanGraph(graphOptions(clip, shape, batch)), clip.gpu.caps);
   }
 
-  /** @param checkpoint holds the linear layers under their names (`linearName`). */
+  /**
+   * @param checkpoint holds the linear layers under their names (`linearName`). @param references normal images, for few-shot.
+   * @throws as `ReferenceBank.create`.
+   */
   static async create(
     clip: Clip,
     options: AprilGanDetectorOptions,
     checkpoint: TensorSource,
+    references?: Omit<NormalImages, 'augment'>,
   ): Promise<AprilGanDetector> {
     const layers = new BufferStore(clip.gpu);
     try {
       const { weights } = aprilGanGraph(graphOptions(clip, options, 1));
       const own = new Map([...weights].filter(([name]) => checkpoint.tensors.has(name)));
       await loadWeights({ weights: own }, layers, [checkpoint]);
-      return new AprilGanDetector(clip, options, layers);
+      const graph = aprilGanReferences(graphOptions(clip, options, 1), options.normalise);
+      const bank = references && (await ReferenceBank.create(clip, graph, references));
+      return new AprilGanDetector(clip, options, layers, bank);
     } catch (error) {
       layers.destroy();
       throw error;
@@ -89,6 +101,7 @@ export class AprilGanDetector {
   async destroy(): Promise<void> {
     await this.#executables.destroy();
     this.layers.destroy();
+    this.bank?.destroy();
   }
 }
 

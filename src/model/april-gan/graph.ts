@@ -6,13 +6,18 @@ import { classSum } from '../../kernels/class-sum/class-sum';
 import { cosineLogits } from '../../kernels/cosine-logits/cosine-logits';
 import { gatherRows } from '../../kernels/gather-rows/gather-rows';
 import { gemm } from '../../kernels/gemm/gemm';
+import { l2Normalize } from '../../kernels/l2-normalize/l2-normalize';
+import { nearestDistance } from '../../kernels/nearest-distance/nearest-distance';
 import { reduce } from '../../kernels/reduce/reduce';
+import { resizeBilinear } from '../../kernels/resize-bilinear/resize-bilinear';
 import { softmax } from '../../kernels/softmax/softmax';
+import { addAll } from '../../kernels/weighted-sum/weighted-sum';
 import { Graph, type Tensor } from '../../runtime/graph';
-import type { ClipConfig } from '../clip-config';
+import { type ClipConfig, gridFor } from '../clip-config';
 import { type ClipGraphOptions, project } from '../clip-graph';
 import { ABNORMAL, abnormalSum, segmentationMap } from '../heads';
 import { stageBlocks } from '../mla-lp-graph';
+import type { ReferenceBank, ReferenceGraph } from '../reference-bank';
 import { embedImages, visionBlock } from '../vision-tower';
 
 export interface AprilGanGraphOptions extends ClipGraphOptions {
@@ -74,12 +79,42 @@ function imageScore(g: Graph, last: Tensor, text: Tensor, options: AprilGanGraph
   return g.reshape(classSum(g, [softmax(g, logits)], ABNORMAL), [batch]);
 }
 
+function tokensName(stage: number): string {
+  return `tokens.${stage}`;
+}
+
+/** What few-shot APRIL-GAN keeps of a normal image: the patch tokens of each stage (section 2.3), as unit rows. */
+export function aprilGanReferences(
+  options: Omit<AprilGanGraphOptions, 'batch'>,
+  normalise: boolean,
+): ReferenceGraph {
+  const { config, imageSize } = options;
+  const g = new Graph();
+  const images = g.input('images', 'f32', [1, 3, imageSize, imageSize]);
+  const tokens = stageTokens(g, images, { ...options, batch: 1 });
+  tokens.forEach((x, stage) => {
+    g.output(tokensName(stage), l2Normalize(g, x));
+  });
+  const rows = gridFor(config, imageSize) ** 2;
+  const features = tokens.map((_, stage) => ({ name: tokensName(stage), rows, skip: 1, cols: config.width }));
+  return { graph: g, inputs: {}, features, imageSize, normalise };
+}
+
+/** Distances of one stage's patches to the nearest reference (eq. 3), 1 - cos, at image size; f32 [B, S, S]. */
+function referenceMap(g: Graph, tokens: Tensor, tiles: readonly Tensor[], size: number): Tensor {
+  const distances = nearestDistance(g, tokens, tiles, { skip: 1 });
+  const [batch, patches] = distances.shape as readonly [number, number];
+  const grid = Math.sqrt(patches);
+  const field = g.reshape(distances, [batch, grid, grid, 1]);
+  return g.reshape(resizeBilinear(g, field, size, size), [batch, size, size]);
+}
+
 /**
- * Zero-shot. Inputs: images f32 [B, 3, S, S]; text f32 [2, embed], unit rows, normal first; classes u32 [B], the class tokens'
- * rows b * T. Outputs: score f32 [B], P(abnormal) of the image; map f32 [B, S, S], the sum over stages of P(abnormal); level.i
- * f32 [B, 2], each stage's mean class probabilities over pixels.
+ * Inputs: images f32 [B, 3, S, S]; text f32 [2, embed], unit rows, normal first; classes u32 [B], the class tokens' rows b * T.
+ * Outputs: score f32 [B], P(abnormal) of the image; map f32 [B, S, S], the sum over stages of P(abnormal) and, with references, of
+ * the distances to them; level.i f32 [B, 2], each stage's mean class probabilities over pixels.
  */
-export function aprilGanGraph(options: AprilGanGraphOptions): Graph {
+export function aprilGanGraph(options: AprilGanGraphOptions, bank?: ReferenceBank): Graph {
   const { config, batch, imageSize } = options;
   const g = new Graph();
   const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
@@ -89,7 +124,10 @@ export function aprilGanGraph(options: AprilGanGraphOptions): Graph {
   maps.forEach((map, stage) => {
     g.output(`level.${stage}`, reduce(g, g.reshape(map, [batch, imageSize * imageSize, 2]), 1, 'mean'));
   });
+  const distances = tokens.flatMap((x, stage) =>
+    bank ? [referenceMap(g, x, bank.tensors(g, tokensName(stage)), imageSize)] : [],
+  );
   g.output('score', imageScore(g, tokens.at(-1)!, text, options));
-  g.output('map', abnormalSum(g, maps));
+  g.output('map', addAll(g, [abnormalSum(g, maps), ...distances]));
   return g;
 }

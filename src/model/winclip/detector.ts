@@ -7,7 +7,9 @@ import type { Clip } from '../clip';
 import type { ClipGraphOptions } from '../clip-graph';
 import { packImages } from '../clip-pixels';
 import { type Detection, notFinite } from '../detector';
-import { rowInputs, winClipGraph } from './graph';
+import type { NormalImages } from '../memory-bank-features';
+import { ReferenceBank } from '../reference-bank';
+import { rowInputs, winClipGraph, winClipReferences } from './graph';
 
 export interface WinClipDetectorOptions {
   readonly activation: ActivationKind;
@@ -22,13 +24,25 @@ export interface WinClipDetectorOptions {
 export class WinClipDetector {
   readonly #executables: BatchExecutables;
 
-  constructor(
+  private constructor(
     private readonly clip: Clip,
     readonly options: WinClipDetectorOptions,
+    private readonly bank: ReferenceBank | undefined,
   ) {
     this.#executables = new BatchExecutables((batch) =>
-      clip.compile(winClipGraph(graphOptions(clip, options, batch))),
+      clip.compile(winClipGraph(graphOptions(clip, options, batch), bank), bank?.store),
     );
+  }
+
+  /** @param references normal images: few-shot WinCLIP+. @throws as `ReferenceBank.create`. */
+  static async create(
+    clip: Clip,
+    options: WinClipDetectorOptions,
+    references?: Omit<NormalImages, 'augment'>,
+  ): Promise<WinClipDetector> {
+    const graph = winClipReferences(graphOptions(clip, options, 1), options.normalise);
+    const bank = references && (await ReferenceBank.create(clip, graph, references));
+    return new WinClipDetector(clip, options, bank);
   }
 
   /** Plans the graph, as the first run will. @throws LimitError, OptionError when the device or the image size cannot carry it. */
@@ -63,6 +77,7 @@ export class WinClipDetector {
 
   async destroy(): Promise<void> {
     await this.#executables.destroy();
+    this.bank?.destroy();
   }
 }
 

@@ -2,13 +2,18 @@
 import { classSum } from '../../kernels/class-sum/class-sum';
 import { cosineLogits } from '../../kernels/cosine-logits/cosine-logits';
 import { gatherRows } from '../../kernels/gather-rows/gather-rows';
+import { l2Normalize } from '../../kernels/l2-normalize/l2-normalize';
+import { nearestDistance } from '../../kernels/nearest-distance/nearest-distance';
+import { reduce } from '../../kernels/reduce/reduce';
 import { resizeBilinear } from '../../kernels/resize-bilinear/resize-bilinear';
 import { softmax } from '../../kernels/softmax/softmax';
+import { weightedSum } from '../../kernels/weighted-sum/weighted-sum';
 import { windowHarmonic } from '../../kernels/window-harmonic/window-harmonic';
 import { Graph, type Tensor } from '../../runtime/graph';
 import { gridFor } from '../clip-config';
 import { type ClipGraphOptions, project } from '../clip-graph';
 import { ABNORMAL } from '../heads';
+import type { ReferenceBank, ReferenceGraph } from '../reference-bank';
 import { embedImages, visionBlock } from '../vision-tower';
 import { classRows, WINDOW_SIDES, windowRows, windowsAlong } from './windows';
 
@@ -83,6 +88,62 @@ function square(g: Graph, scores: Tensor): Tensor {
   return g.reshape(scores, [batch, n, n]);
 }
 
+/** Output of the reference graph, and part of the bank, for windows of a side. */
+function windowFeature(side: number): string {
+  return `windows.${side}`;
+}
+
+/** What few-shot WinCLIP keeps of a normal image: patches and windows (section 4.3), as unit rows. */
+export function winClipReferences(
+  options: Omit<ClipGraphOptions, 'batch'>,
+  normalise: boolean,
+): ReferenceGraph {
+  const { config, imageSize } = options;
+  const single = { ...options, batch: 1 };
+  const g = new Graph();
+  const images = g.input('images', 'f32', [1, 3, imageSize, imageSize]);
+  const { tokens, windows } = winClipFeatures(g, images, single);
+  const grid = gridFor(config, imageSize);
+  g.output('patches', l2Normalize(g, tokens));
+  windows.forEach((embeddings, i) => {
+    g.output(windowFeature(WINDOW_SIDES[i]!), l2Normalize(g, embeddings));
+  });
+  const features = [
+    { name: 'patches', rows: grid * grid, skip: 1, cols: config.width },
+    ...WINDOW_SIDES.map((side) => ({
+      name: windowFeature(side),
+      rows: windowsAlong(grid, side) ** 2,
+      skip: 0,
+      cols: config.embed,
+    })),
+  ];
+  return { graph: g, inputs: rowInputs(single), features, imageSize, normalise };
+}
+
+/**
+ * Reference association (section 4.3, eq. 4): (1 - cos) / 2 to the nearest reference, of patches and, spread harmonically, of
+ * windows; the mean of the three maps (eq. 5). -> f32 [B, grid, grid].
+ */
+function association(
+  g: Graph,
+  { tokens, windows }: WinClipFeatures,
+  bank: ReferenceBank,
+  grid: number,
+): Tensor {
+  const patches = nearestDistance(g, tokens, bank.tensors(g, 'patches'), { skip: 1 });
+  const spread = windows.map((embeddings, i) => {
+    const tiles = bank.tensors(g, windowFeature(WINDOW_SIDES[i]!));
+    return windowHarmonic(g, [square(g, nearestDistance(g, embeddings, tiles, { skip: 0 }))], grid);
+  });
+  const maps = [square(g, patches), ...spread];
+  // The half of eq. 4 passes through a harmonic mean.
+  return weightedSum(
+    g,
+    maps,
+    maps.map(() => 1 / (2 * maps.length)),
+  );
+}
+
 /** A map [B, grid, grid] at image size, bilinear; -> f32 [B, S, S]. */
 function enlarge(g: Graph, map: Tensor, size: number): Tensor {
   const [batch, grid] = map.shape as readonly [number, number, number];
@@ -91,24 +152,30 @@ function enlarge(g: Graph, map: Tensor, size: number): Tensor {
 }
 
 /**
- * Zero-shot. Inputs: images f32 [B, 3, S, S]; text f32 [2, embed], unit rows, normal first; those of `rowInputs`.
- * Outputs: score f32 [B], P(abnormal) of the image (section 4.1); map f32 [B, S, S], the harmonic mean over windows that cover a
- * patch, then over the two sides and the image's score (eq. 2, section 4.2), bilinear.
+ * Inputs: images f32 [B, 3, S, S]; text f32 [2, embed], unit rows, normal first; those of `rowInputs`.
+ * Outputs: score f32 [B] and map f32 [B, S, S]. Zero-shot: P(abnormal) of the image (section 4.1); the harmonic mean over windows
+ * that cover a patch, then over the two sides and the image's score (eq. 2, section 4.2), bilinear. With references: half that map
+ * and half the association; half that score and half the association's maximum (section 4.3, eq. 6).
  */
-export function winClipGraph(options: ClipGraphOptions): Graph {
+export function winClipGraph(options: ClipGraphOptions, bank?: ReferenceBank): Graph {
   const { config, batch, imageSize } = options;
+  const grid = gridFor(config, imageSize);
   const g = new Graph();
   const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
   const text = g.input('text', 'f32', [2, config.embed]);
-  const { image, windows } = winClipFeatures(g, images, options);
-  const score = abnormality(g, g.reshape(image, [batch, 1, config.embed]), text);
-  const scores = [score, ...windows.map((embeddings) => abnormality(g, embeddings, text))];
+  const features = winClipFeatures(g, images, options);
+  const score = abnormality(g, g.reshape(features.image, [batch, 1, config.embed]), text);
+  const scores = [score, ...features.windows.map((embeddings) => abnormality(g, embeddings, text))];
   const map = windowHarmonic(
     g,
     scores.map((s) => square(g, s)),
-    gridFor(config, imageSize),
+    grid,
   );
-  g.output('score', g.reshape(score, [batch]));
-  g.output('map', enlarge(g, map, imageSize));
+  const half = (a: Tensor, b: Tensor) => weightedSum(g, [a, b], [0.5, 0.5]);
+  const distances = bank && g.scope('references', () => association(g, features, bank, grid));
+  const worst = distances && reduce(g, g.reshape(distances, [batch, grid * grid]), 1, 'max');
+  const single = g.reshape(score, [batch]);
+  g.output('score', worst ? half(single, worst) : single);
+  g.output('map', enlarge(g, distances ? half(map, distances) : map, imageSize));
   return g;
 }

@@ -2,16 +2,18 @@
 import { describe, expect, test } from 'vitest';
 import { hasLinearLayers, openLinearLayers } from '../../../src/io/linear-layers';
 import { AprilGanDetector } from '../../../src/model/april-gan/detector';
-import { linearName } from '../../../src/model/april-gan/graph';
+import { aprilGanReferences, linearName } from '../../../src/model/april-gan/graph';
 import { Clip } from '../../../src/model/clip';
 import { readClipConfig } from '../../../src/model/clip-config';
+import { ReferenceBank } from '../../../src/model/reference-bank';
 import type { TensorSource } from '../../../src/model/tensor-source';
 import { ValueError } from '../../../src/runtime/errors';
+import { Graph } from '../../../src/runtime/graph';
 import { relativeError } from '../../helpers/goldens';
 import { openTestGpu } from '../../helpers/gpu';
 import { normalised } from '../reference-tower';
 import { aprilGanCase } from './case';
-import { stagesOf, zeroShot } from './reference';
+import { referenceMap, stagesOf, zeroShot } from './reference';
 
 const gpu = await openTestGpu();
 const { weights, tower, images, text, layers, checkpoint } = await aprilGanCase();
@@ -35,6 +37,48 @@ test('zero-shot: score, map and levels', async () => {
     expect(relativeError(detection.map, want.map)).toBeLessThan(1e-4);
     expect(relativeError(detection.levels, want.levels)).toBeLessThan(1e-4);
   }
+});
+
+test('few-shot: the distances to references are added to the map', async () => {
+  const stages = images.map((image) => stagesOf(tower, normalised(image)));
+  const guided = zeroShot(tower, stages[0]!, layers, text);
+  const distances = referenceMap(tower, stages[0]!, stages.slice(1));
+  const references = { count: 2, load: async (i: number) => images[1 + i]! };
+  const detector = await AprilGanDetector.create(clip, options, checkpoint, references);
+  const [found] = await detector.run([images[0]!], 1);
+  await detector.destroy();
+  if (found instanceof ValueError) throw found;
+  expect(Math.abs(found!.score / guided.score - 1)).toBeLessThan(1e-4);
+  const want = guided.map.map((v, p) => v + distances[p]!);
+  expect(relativeError(found!.map, want)).toBeLessThan(1e-4);
+});
+
+test('references of many images are kept in tiles', async () => {
+  const shape = {
+    config: clip.config,
+    activation: 'quick_gelu',
+    dtype: 'f32',
+    imageSize: tower.size,
+    stages: 4,
+  } as const;
+  const rows = tower.grid ** 2;
+  const references = { count: 3, load: async (i: number) => images[i]! };
+  const twoImages = 2 * 4 * rows * tower.width;
+  const bank = await ReferenceBank.create(clip, aprilGanReferences(shape, true), references, twoImages);
+  const g = new Graph();
+  expect(bank.tensors(g, 'tokens.1').map((t) => t.shape[0])).toEqual([2 * rows, rows]);
+  for (const [tile, members] of [
+    [0, [0, 1]],
+    [1, [2]],
+  ] as const) {
+    const want = members.flatMap((i) =>
+      stagesOf(tower, normalised(images[i]!))[1]!
+        .slice(1)
+        .flatMap((x) => [...x].map((v) => v / Math.hypot(...x))),
+    );
+    expect(relativeError(await bank.store.read(`references.tokens.1.${tile}`), want)).toBeLessThan(1e-4);
+  }
+  bank.destroy();
 });
 
 describe('checkpoints', () => {

@@ -66,6 +66,20 @@ export function zeroShot(
   return { score: softmaxOfSecond(normal, abnormal), map, levels };
 }
 
+/** Sum over stages of 1 - cosine to the nearest patch of the references, at image size. */
+export function referenceMap(
+  tower: ReferenceTower,
+  stages: readonly Vector[][],
+  references: readonly (readonly Vector[][])[],
+): number[] {
+  const maps = stages.map((tokens, s) => {
+    const bank = references.flatMap((r) => r[s]!.slice(1));
+    const distances = tokens.slice(1).map((x) => Math.min(...bank.map((r) => 1 - cosine(x, r))));
+    return alignedResize(distances, tower.grid, tower.size);
+  });
+  return maps[0]!.map((_, p) => maps.reduce((sum, m) => sum + m[p]!, 0));
+}
+
 /** Focal (gamma 2, smoothing 1e-5) plus dice of P(abnormal) against a mask, as the authors' loss.py has them; batch means. */
 export function segmentationLoss(maps: readonly number[][], masks: readonly ArrayLike<number>[]): number {
   const s = 1e-5;

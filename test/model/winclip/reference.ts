@@ -70,6 +70,36 @@ export function zeroShot(view: WinClipView, text: ArrayLike<number>, grid: numbe
   return { score, map };
 }
 
+/** Eq. 4: half of 1 - cosine to the nearest reference. */
+function association(x: Vector, references: readonly Vector[]): number {
+  return Math.min(...references.map((r) => (1 - cosine(x, r)) / 2));
+}
+
+/** WinCLIP+ (eq. 5 and 6): the map and the score with the references' view mixed in. */
+export function fewShot(
+  view: WinClipView,
+  references: readonly WinClipView[],
+  text: ArrayLike<number>,
+  grid: number,
+) {
+  const patches = references.flatMap((r) => r.patches);
+  const ofPatches = view.patches.map((p) => association(p, patches));
+  const [small, middle] = ([2, 3] as const).map((side) => {
+    const windows = references.flatMap((r) => r.windows[side]);
+    return spread(
+      view.windows[side].map((w) => association(w, windows)),
+      side,
+      grid,
+    );
+  }) as [number[], number[]];
+  const distances = ofPatches.map((d, cell) => (d + small[cell]! + middle[cell]!) / 3);
+  const guided = zeroShot(view, text, grid);
+  return {
+    score: (guided.score + Math.max(...distances)) / 2,
+    map: guided.map.map((v, cell) => (v + distances[cell]!) / 2),
+  };
+}
+
 /** Bilinear between the centres of cells, the outermost repeated; [grid * grid] -> [size * size]. */
 export function enlarged(map: readonly number[], grid: number, size: number): number[] {
   const along = (i: number) => {

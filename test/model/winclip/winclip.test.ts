@@ -7,12 +7,12 @@ import { promptTokens } from '../../../src/model/prompts';
 import { WinClipDetector } from '../../../src/model/winclip/detector';
 import { winClipPrompts } from '../../../src/model/winclip/prompts';
 import { windowRows } from '../../../src/model/winclip/windows';
-import { ValueError } from '../../../src/runtime/errors';
+import { AbortedError, ValueError } from '../../../src/runtime/errors';
 import { Random } from '../../../src/runtime/random';
 import { openGolden, relativeError } from '../../helpers/goldens';
 import { openTestGpu } from '../../helpers/gpu';
 import { normalised, onGrid, ReferenceTower } from '../reference-tower';
-import { enlarged, viewOf, zeroShot } from './reference';
+import { enlarged, fewShot, viewOf, zeroShot } from './reference';
 
 const gpu = await openTestGpu();
 const weights = onGrid(await openGolden('tiny/clip.safetensors'), 5);
@@ -79,7 +79,7 @@ test('pixels are normalised as CLIP was trained, and what is missing is 0', () =
 });
 
 test('zero-shot: score and map', async () => {
-  const detector = new WinClipDetector(clip, { ...options, normalise: true });
+  const detector = await WinClipDetector.create(clip, { ...options, normalise: true });
   const found = await detector.run(images.slice(0, 2), 2);
   await detector.destroy();
   for (const [i, detection] of found.entries()) {
@@ -88,4 +88,27 @@ test('zero-shot: score and map', async () => {
     expect(Math.abs(detection.score / want.score - 1)).toBeLessThan(1e-4);
     expect(relativeError(detection.map, enlarged(want.map, tower.grid, SIZE))).toBeLessThan(1e-4);
   }
+});
+
+test('few-shot: score and map with two references', async () => {
+  const view = (image: Float32Array) => viewOf(tower, normalised(image));
+  const references = { count: 2, load: async (i: number) => images[1 + i]! };
+  const want = fewShot(view(images[0]!), [view(images[1]!), view(images[2]!)], text, tower.grid);
+  const shape = { ...options, normalise: true };
+  const detector = await WinClipDetector.create(clip, shape, references);
+  const [found] = await detector.run([images[0]!], 1);
+  await detector.destroy();
+  if (found instanceof ValueError) throw found;
+  expect(Math.abs(found!.score / want.score - 1)).toBeLessThan(1e-4);
+  expect(relativeError(found!.map, enlarged(want.map, tower.grid, SIZE))).toBeLessThan(1e-4);
+});
+
+test('references: none, and an interruption', async () => {
+  const shape = { ...options, normalise: true };
+  const none = { count: 0, load: async () => images[0]! };
+  await expect(WinClipDetector.create(clip, shape, none)).rejects.toThrow(/needs normal images/);
+  const signal = AbortSignal.abort();
+  await expect(WinClipDetector.create(clip, shape, { ...none, count: 1, signal })).rejects.toThrow(
+    AbortedError,
+  );
 });
