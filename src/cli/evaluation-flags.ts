@@ -1,6 +1,8 @@
 /** Options of `eval`: which model, which images, which protocol. */
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Split } from '../data/node/datasets';
+import type { ModelMethod } from '../library/node';
 import type { Shard } from './evaluation-run';
 import { positiveInteger, shots, wholeNumber } from './options';
 
@@ -8,7 +10,7 @@ import { positiveInteger, shots, wholeNumber } from './options';
 export interface ModelFlags {
   weights?: string;
   model?: string;
-  method?: 'mla-lp' | 'clip';
+  method?: ModelMethod;
   preset?: 'authors' | 'paper';
   imageSize?: number;
   precision: string;
@@ -94,9 +96,10 @@ export function addModelOptions(command: Command): Command {
     .option('--weights <file>', 'CLIP weights: a file, a folder, a known name, or synthetic:<model>')
     .option('--model <file>', "trained adapters and prompts: ours, MVFA's or MLA-LP's .pth")
     .addOption(
-      new Option('--method <name>', 'mla-lp (default with --model) or clip, which needs no training').choices(
-        ['mla-lp', 'clip'],
-      ),
+      new Option(
+        '--method <name>',
+        'what the model is of, else clip; clip and winclip need no training',
+      ).choices(['mla-lp', 'clip', 'winclip', 'april-gan']),
     )
     .addOption(
       new Option('--preset <name>', "authors or paper (default: the model's own, else authors)").choices([

@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { knownDataset } from '../data/known-datasets';
 import { fileBytes } from '../io/node/file-bytes';
 import { openWeights } from '../io/open-weights';
-import { type DetectionModel, MlaLp } from '../library/node';
+import { type DetectionModel, loadModel } from '../library/node';
 import { weightsIdentity } from '../model/identity';
 import { BadFileError } from '../runtime/errors';
 import type { ChosenBank, TrainedOn } from './bank';
@@ -41,7 +41,7 @@ export async function openEvaluatedModel(
   const object = flags.object ?? knownDataset(dataset)?.object;
   const { method, preset, imageSize, batch } = flags;
   const bar = progressBar({ label: 'memory bank', total: 0, unit: 'images', quiet: flags.quiet });
-  const model = await MlaLp.load(session.clip, {
+  const model = await loadModel(session.clip, {
     ...(file !== undefined && { checkpoint: file }),
     ...(method && { method }),
     ...(preset && { preset }),
@@ -49,6 +49,7 @@ export async function openEvaluatedModel(
     ...(batch && { batch }),
     ...(object !== undefined && { object }),
     ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
+    // A model that says what it was trained with goes before what came with the weights.
     ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
     ...(bank && {
       bank:
@@ -66,8 +67,8 @@ export async function openEvaluatedModel(
       ...(file !== undefined && { model: basename(file), modelDigest: await digestOf(file) }),
       precision: flags.precision,
       ...(bank && { bank: bank.description }),
-      ...(object !== undefined && model.method === 'clip' && { object }),
-      ...(promptFile !== undefined && model.method === 'clip' && { prompts: basename(promptFile) }),
+      ...(object !== undefined && model.method !== 'mla-lp' && { object }),
+      ...(promptFile !== undefined && model.method !== 'mla-lp' && { prompts: basename(promptFile) }),
     },
   };
 }

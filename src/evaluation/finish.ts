@@ -22,14 +22,14 @@ export async function finishEvaluation(
 ): Promise<EvaluationRecord> {
   const { header, outcomes, versions, commands } = raw;
   const { created = new Date() } = options;
-  const fused = new FusedResults(raw);
+  const results = new FusedResults(raw);
   const images: EvaluatedImage[] = [];
-  for await (const { result, score, map } of fused) {
+  for await (const { result, score, map } of results) {
     const { name, abnormal, hasMask, zeroShot, fewShot } = result;
     const mapMax = map.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
     const parts = { zeroShot, ...(fewShot !== undefined && { fewShot }), mapMax };
     images.push({ name, abnormal, hasMask, score, parts });
-    options.onFinishing?.(images.length / fused.results.length / PASSES);
+    options.onFinishing?.(images.length / results.results.length / PASSES);
   }
   const image = rankingMetrics(
     images.map(({ abnormal }) => abnormal),
@@ -37,9 +37,9 @@ export async function finishEvaluation(
     options,
   );
   const pixel = header.hasMasks
-    ? await pixelMetrics(pixelsOf(fused, options.onFinishing), options)
+    ? await pixelMetrics(pixelsOf(results, options.onFinishing), options)
     : undefined;
-  const { size, hasMasks: _masks, n: _n, images: _images, configuration, ...about } = header;
+  const { size, fused: _fused, hasMasks: _masks, n: _n, images: _images, configuration, ...about } = header;
   return {
     format: 'mla-lp evaluation 1',
     ...about,

@@ -6,7 +6,7 @@
  * few-shot: each of {zero-shot, few-shot} is scaled to 0..1 by the extremes over the whole test set, then
  *   map = 0.5 zero-shot + 0.5 few-shot.
  * With masks an image's score is the maximum of its map; without, the same mix of the detection score and the mean of the
- * detection head's distances.
+ * detection head's distances. Methods that give no distances (`fused` is false) have their own few-shot scores and maps: final ones.
  */
 import { ValueError } from '../runtime/errors';
 import { type Range, type RawMaps, type RawResult, type RawResults, scored } from './raw-results';
@@ -89,7 +89,7 @@ export class FusedResults {
 
   constructor(private readonly raw: RawResults) {
     this.results = scored(raw);
-    this.scaling = raw.header.protocol === 'few-shot' ? scalingOf(this.results) : undefined;
+    this.scaling = raw.header.fused ? scalingOf(this.results) : undefined;
   }
 
   async fused(result: RawResult): Promise<Fused> {

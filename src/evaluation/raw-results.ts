@@ -47,6 +47,8 @@ export interface RawHeader {
   readonly method: string;
   readonly preset: string;
   readonly selection: Selection;
+  /** Whether images have a zero-shot and a few-shot part to mix; other few-shot methods give final scores and maps. */
+  readonly fused: boolean;
   /** Side of maps and masks, px. */
   readonly size: number;
   readonly hasMasks: boolean;

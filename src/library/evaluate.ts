@@ -62,8 +62,8 @@ async function take(
     if ('error' in outcome) throw outcome.error;
     const { score, map, size, memory } = outcome.detection;
     const { header } = sink;
-    const fewShot = header.protocol === 'few-shot' ? memory : undefined;
-    if (header.protocol === 'few-shot' && !fewShot)
+    const fewShot = header.fused ? memory : undefined;
+    if (header.fused && !fewShot)
       throw new OptionError('The few-shot protocol needs a model with a memory bank.', 'Give it a bank.');
     const mask = header.hasMasks ? await maskOf(image, outcome, index) : undefined;
     const result = {
@@ -123,6 +123,7 @@ export async function rawHeader(
     method,
     preset,
     selection,
+    fused: protocol === 'few-shot' && model.hasMemory,
     size: imageSize,
     hasMasks: images.some(({ abnormal, mask }) => abnormal && mask !== undefined),
     n: images.length,

@@ -49,7 +49,7 @@ test('few-shot without masks: half of each scaled score', async () => {
 });
 
 test('zero-shot: score and map as they are', async () => {
-  const raw = await results({ protocol: 'zero-shot' });
+  const raw = await results({ protocol: 'zero-shot', fused: false });
   let i = 0;
   for await (const { score, map } of new FusedResults(raw)) {
     expect(score).toBe((images[i]!.outcome as RawResult).zeroShot);

@@ -11,6 +11,7 @@ export function header(overrides: Partial<RawHeader> = {}): RawHeader {
     method: 'mla-lp',
     preset: 'authors',
     selection: 'last-epoch',
+    fused: true,
     size: SIZE,
     hasMasks: true,
     n: 9,

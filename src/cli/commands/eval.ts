@@ -45,7 +45,7 @@ async function evaluateFolder(path: string, flags: EvalFlags): Promise<void> {
 function checkFlags({ method, model, select, shard, calibrate }: EvalFlags): void {
   if (model === undefined) {
     for (const [flag, given] of [
-      ['--method mla-lp', method === 'mla-lp'],
+      [`--method ${method}`, method === 'mla-lp' || method === 'april-gan'],
       ['--select best-on-test', select === 'best-on-test'],
       ['--calibrate', calibrate !== undefined],
     ] as const)

@@ -164,11 +164,11 @@ export class FileResults implements RawResults, ResultSink {
     for (const ending of [ENDING, '.maps']) await rm(this.path + ending, { force: true });
   }
 
-  /** Map, second map in the few-shot protocol, mask as bits where there are masks. */
+  /** Map, second map where two are mixed, mask as bits where there are masks. */
   #layout(): { pixels: number; maps: number; bytes: number } {
-    const { size, protocol, hasMasks } = this.header;
+    const { size, fused, hasMasks } = this.header;
     const pixels = size * size;
-    const maps = protocol === 'few-shot' ? 2 : 1;
+    const maps = fused ? 2 : 1;
     return { pixels, maps, bytes: 4 * pixels * maps + (hasMasks ? Math.ceil(pixels / 8) : 0) };
   }
 
