@@ -28,7 +28,7 @@ export async function usableImages(
   for (const { images } of datasets) {
     for (const image of images) {
       try {
-        await checkSample(image, (path) => platform().readImage(path, path));
+        await checkSample(image, (path, options) => platform().readImage(path, path, options));
       } catch (error) {
         if (!(error instanceof BadImageError)) throw error;
         broken.add(image.path);

@@ -11,7 +11,7 @@ import { describeForeign, sniffFormat } from './formats/sniff';
 import { readTiff } from './formats/tiff';
 import { readWebp } from './formats/webp';
 import type { RgbImage } from './image';
-import { checkByteLength, type DecodeLimits, defaultDecodeLimits } from './limits';
+import { checkByteLength, type DecodeLimits, type DecodeOptions, defaultDecodeLimits } from './limits';
 import { onlySlice, openVolume } from './volume';
 
 /**
@@ -22,9 +22,9 @@ export async function decodeWith(
   decoders: Decoders,
   bytes: Uint8Array,
   name: string,
-  limits: Partial<DecodeLimits> = {},
+  options: DecodeOptions = {},
 ): Promise<RgbImage> {
-  const full = { ...defaultDecodeLimits, ...limits };
+  const full = { ...defaultDecodeLimits, ...options };
   checkByteLength(name, bytes.length, full);
   const own = ownBuffer(bytes);
   const format = sniffFormat(own);
@@ -33,7 +33,10 @@ export async function decodeWith(
     throw new BadImageError(name, `this is ${what}`, remedy);
   }
   if (format === 'dicom' || format === 'nifti') {
-    return onlySlice(await openVolume(decoders, own, name, { limits: full }), name);
+    return onlySlice(
+      await openVolume(decoders, own, name, { limits: full, mask: options.mask === true }),
+      name,
+    );
   }
   if (format === 'png') return decodePng(own, name, full, decoders.inflate);
   if (format === 'bmp') return decodeBmp(own, name, full);

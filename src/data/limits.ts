@@ -10,6 +10,12 @@ export interface DecodeLimits {
   readonly timeoutMs: number;
 }
 
+/** Limits that differ from the defaults, and what the picture is for. */
+export interface DecodeOptions extends Partial<DecodeLimits> {
+  /** Labels: of DICOM and NIfTI, everything over zero is white. Other formats are what they show. */
+  readonly mask?: boolean;
+}
+
 /** 512 MiB, 100 megapixels, 60 seconds: above any radiograph or fundus photograph, below what would stop the machine. */
 export const defaultDecodeLimits: DecodeLimits = {
   maxBytes: 512 * 2 ** 20,

@@ -1,6 +1,7 @@
 /** From a labelled image's files to what training and evaluation take. */
 import { BadImageError } from '../runtime/errors';
 import type { RgbImage } from './image';
+import type { DecodeOptions } from './limits';
 import { resizeNearest, toModelInput } from './resize';
 
 export interface Sample {
@@ -9,6 +10,8 @@ export interface Sample {
   /** [size, size], 1 abnormal, 0 normal. Absent where the image has no mask file, normal images among them. */
   readonly mask?: Uint8Array<ArrayBuffer>;
 }
+
+const AS_MASK = { mask: true } as const;
 
 /** How far, relatively, the aspect ratio of a mask may be from its image's: rounding of a scaled-down mask, no more. */
 const ASPECT_TOLERANCE = 0.01;
@@ -29,7 +32,7 @@ export interface SampleSource<T> {
 export async function loadSample<T>(
   image: SampleSource<T>,
   size: number,
-  readImage: (path: T) => Promise<RgbImage>,
+  readImage: (path: T, options?: DecodeOptions) => Promise<RgbImage>,
 ): Promise<Sample> {
   const picture = await readImage(image.path);
   const pixels = toModelInput(picture, size);
@@ -40,10 +43,10 @@ export async function loadSample<T>(
 /** Decodes an image and its mask and keeps nothing: what `loadSample` would refuse is refused. @throws BadImageError as it does. */
 export async function checkSample<T>(
   image: SampleSource<T>,
-  readImage: (path: T) => Promise<RgbImage>,
+  readImage: (path: T, options?: DecodeOptions) => Promise<RgbImage>,
 ): Promise<void> {
   const picture = await readImage(image.path);
-  if (image.mask !== undefined) readMask(maskName(image.mask), await readImage(image.mask), picture);
+  if (image.mask !== undefined) readMask(maskName(image.mask), await readImage(image.mask, AS_MASK), picture);
 }
 
 /**
@@ -54,9 +57,9 @@ export async function loadMask<T>(
   source: T,
   picture: RgbImage,
   size: number,
-  readImage: (path: T) => Promise<RgbImage>,
+  readImage: (path: T, options?: DecodeOptions) => Promise<RgbImage>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const mask = await readImage(source);
+  const mask = await readImage(source, AS_MASK);
   return scaleMask(readMask(maskName(source), mask, picture), mask, size);
 }
 

@@ -31,13 +31,13 @@ setPlatform({
   async openFile(url): Promise<ByteSource> {
     return blobBytes(await fetchBlob(url), url);
   },
-  async readImage(input, name) {
-    if (typeof input !== 'string') return readImage(input, name);
+  async readImage(input, name, options) {
+    if (typeof input !== 'string') return readImage(input, name, options);
     const blob = await fetchBlob(input).catch((cause: unknown) => {
       throw new BadImageError(input, 'it cannot be fetched', 'Check the address and its CORS headers.', {
         cause,
       });
     });
-    return readImage(blob, name);
+    return readImage(blob, name, options);
   },
 });

@@ -1,3 +1,4 @@
+import type { DecodeOptions } from '../data/limits';
 import { loadMask } from '../data/load-sample';
 import { type FinishOptions, finishEvaluation } from '../evaluation/finish';
 import { MemoryResults } from '../evaluation/memory-results';
@@ -98,7 +99,7 @@ async function maskOf(
   const { size } = outcome.detection;
   if (!abnormal) return new Uint8Array(size * size);
   if (mask === undefined) return undefined;
-  const read = (input: ImageInput) => readInput(input, index);
+  const read = (input: ImageInput, options?: DecodeOptions) => readInput(input, index, options);
   return loadMask(mask, outcome.image, size, read);
 }
 

@@ -1,4 +1,5 @@
 import type { RgbImage } from '../data/image';
+import type { DecodeOptions } from '../data/limits';
 import { type ImageInput, type LazyImage, platform } from './platform';
 
 /** Whether the input is decoded 8-bit RGB. */
@@ -24,7 +25,11 @@ export function isLazyImage(input: ImageInput): input is LazyImage {
 }
 
 /** The input's pixels. @param index of the image in its run, for its name. @throws BadImageError */
-export async function readInput(input: ImageInput, index: number): Promise<RgbImage> {
+export async function readInput(
+  input: ImageInput,
+  index: number,
+  options?: DecodeOptions,
+): Promise<RgbImage> {
   if (isRgbImage(input)) return input;
-  return isLazyImage(input) ? input.load() : platform().readImage(input, nameOf(input, index));
+  return isLazyImage(input) ? input.load() : platform().readImage(input, nameOf(input, index), options);
 }

@@ -1,6 +1,7 @@
 /** What differs between Node, Deno and browsers, behind one interface. The entry module of each sets its own. */
 import type { Decoders } from '../data/codec';
 import type { RgbImage } from '../data/image';
+import type { DecodeOptions } from '../data/limits';
 import type { ByteSource } from '../io/bytes';
 import type { Spill } from '../model/spill';
 import type { AcquireAdapter } from '../runtime/adapter';
@@ -26,7 +27,7 @@ export interface LazyImage {
 export interface Platform {
   readonly acquireAdapter: AcquireAdapter;
   /** @throws BadImageError */
-  readImage(input: StoredImage, name: string): Promise<RgbImage>;
+  readImage(input: StoredImage, name: string, options?: DecodeOptions): Promise<RgbImage>;
   /** What decoding volumes takes from here. */
   readonly decoders: Decoders;
   /** Random access to a file: a path (Node, Deno) or a URL (browser). @throws BadFileError */

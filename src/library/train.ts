@@ -1,3 +1,4 @@
+import type { DecodeOptions } from '../data/limits';
 import { loadSample } from '../data/load-sample';
 import { blobBytes } from '../io/bytes';
 import { readTrainingState } from '../io/training-state';
@@ -96,7 +97,7 @@ async function samplesOf(images: readonly TrainingImage[], size: number): Promis
   const masked = new Set(images.filter((i) => i.mask !== undefined).map((i) => i.group));
   const samples: TrainingSample[] = [];
   for (const [index, { image, abnormal, mask, group }] of images.entries()) {
-    const read = (input: ImageInput) => readInput(input, index);
+    const read = (input: ImageInput, options?: DecodeOptions) => readInput(input, index, options);
     samples.push({
       abnormal,
       hasMask: abnormal ? mask !== undefined : masked.has(group),

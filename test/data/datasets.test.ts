@@ -84,7 +84,7 @@ describe('good and Ungood', () => {
       'TEST/GOOD/a.PNG',
       'TEST/GOOD/.hidden.png',
       'TEST/GOOD/a.heatmap.png',
-      'TEST/GOOD/scan.dcm',
+      'TEST/GOOD/scan.mha',
       'TEST/GOOD/more/b.png',
       'TEST/ungood/b.png',
       'TEST/ungood/Anomaly_Mask/b.png',

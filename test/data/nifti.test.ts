@@ -1,6 +1,8 @@
 /** NIfTI to RGB: types, endianness, gzip, scaling, window, orientation, and the lies that headers tell. */
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import type { DecodeOptions } from '../../src/data/limits';
+import { loadSample } from '../../src/data/load-sample';
 import { openVolume, type VolumeOptions } from '../../src/data/volume';
 import { decodeImage, decoders } from '../../src/platform/node/decode-image';
 import { BadImageError, OptionError } from '../../src/runtime/errors';
@@ -293,4 +295,13 @@ describe('damage', () => {
       expect(seen).not.toContain(canary);
     }
   });
+});
+
+test('a mask of labels counts wherever it is over zero, in training and in checks', async () => {
+  const picture = makeNifti({ dims: [4, 1, 1] }, [1, 2, 3, 4]);
+  // Without the mask's meaning label 1 of 4 would be dark.
+  const mask = makeNifti({ dims: [4, 1, 1] }, [0, 1, 4, 0]);
+  const read = (bytes: Uint8Array, options?: DecodeOptions) => decodeImage(bytes, 'file', options);
+  const sample = await loadSample({ path: picture, mask }, 4, read);
+  expect([...sample.mask!.subarray(0, 4)]).toEqual([0, 1, 1, 0]);
 });

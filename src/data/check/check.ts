@@ -6,6 +6,7 @@ import { AbortedError, BadImageError } from '../../runtime/errors';
 import { type Dataset, type LabelledImage, otherWarnings } from '../datasets';
 import type { RgbImage } from '../image';
 import { knownDataset } from '../known-datasets';
+import type { DecodeOptions } from '../limits';
 import { readMask, scaleMask } from '../load-sample';
 import { type Finding, finding } from './findings';
 import { closePairs, type LookHash, lookHash } from './near-duplicates';
@@ -24,7 +25,7 @@ export interface CheckOptions {
   /** @throws BadImageError */
   readonly read: (path: string) => Promise<Uint8Array>;
   /** @throws BadImageError */
-  readonly decode: (bytes: Uint8Array, name: string) => Promise<RgbImage>;
+  readonly decode: (bytes: Uint8Array, name: string, options?: DecodeOptions) => Promise<RgbImage>;
   /** Of bytes; equal for equal ones only. */
   readonly digest: (...parts: readonly Uint8Array[]) => string;
   readonly signal?: AbortSignal;
@@ -209,7 +210,7 @@ class Check {
     if (signal?.aborted) throw new AbortedError();
     try {
       const bytes = await read(path);
-      return { bytes, picture: await decode(bytes, shorten(path)) };
+      return { bytes, picture: await decode(bytes, shorten(path), { mask: kind === 'unreadable-mask' }) };
     } catch (error) {
       if (!(error instanceof BadImageError)) throw error;
       this.#find(kind, dataset, [path], reasonOf(error));

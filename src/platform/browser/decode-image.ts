@@ -7,24 +7,30 @@
 import type { Codec, Decoders } from '../../data/codec';
 import { decodeWith } from '../../data/decode';
 import type { RgbImage } from '../../data/image';
-import { checkByteLength, checkDimensions, type DecodeLimits, defaultDecodeLimits } from '../../data/limits';
+import {
+  checkByteLength,
+  checkDimensions,
+  type DecodeLimits,
+  type DecodeOptions,
+  defaultDecodeLimits,
+} from '../../data/limits';
 import { BadImageError } from '../../runtime/errors';
 
 /** What a page can have an image as. */
 export type BrowserImage = Uint8Array | Blob | ImageData | ImageBitmap;
 
 /**
- * @param input the bytes of a PNG, JPEG, WebP, BMP, DICOM or NIfTI file, a Blob or File of them, or pixels. An ImageBitmap stays open; its
- * colours are those that it was made with (make it with `colorSpaceConversion: 'none', premultiplyAlpha: 'none'`).
+ * @param input the bytes of a PNG, JPEG, WebP, BMP, DICOM or NIfTI file, a Blob or File of them, or pixels. An ImageBitmap
+ * stays open; its colours are those that it was made with (make it with `colorSpaceConversion: 'none', premultiplyAlpha: 'none'`).
  * @param name what messages call it.
  * @throws BadImageError naming the image, what is wrong and what to do.
  */
 export async function readImage(
   input: BrowserImage,
   name: string,
-  limits: Partial<DecodeLimits> = {},
+  options: DecodeOptions = {},
 ): Promise<RgbImage> {
-  const full = { ...defaultDecodeLimits, ...limits };
+  const full = { ...defaultDecodeLimits, ...options };
   if (input instanceof Blob) {
     // Before it is read into memory.
     checkByteLength(name, input.size, full);
@@ -39,12 +45,8 @@ export async function readImage(
 }
 
 /** The bytes of an image file; see readImage. */
-export function decodeImage(
-  bytes: Uint8Array,
-  name: string,
-  limits?: Partial<DecodeLimits>,
-): Promise<RgbImage> {
-  return decodeWith(decoders, bytes, name, limits);
+export function decodeImage(bytes: Uint8Array, name: string, options?: DecodeOptions): Promise<RgbImage> {
+  return decodeWith(decoders, bytes, name, options);
 }
 
 async function blobBytes(blob: Blob, name: string): Promise<Uint8Array> {

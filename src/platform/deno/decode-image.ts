@@ -5,7 +5,7 @@
 import type { Codec, Decoders } from '../../data/codec';
 import { decodeWith } from '../../data/decode';
 import type { RgbImage } from '../../data/image';
-import type { DecodeLimits } from '../../data/limits';
+import type { DecodeOptions } from '../../data/limits';
 import { BadImageError } from '../../runtime/errors';
 import { readFileBytes } from '../node/decode-image';
 import { loadJpeg2000 } from '../node/jpeg2000';
@@ -16,17 +16,13 @@ import { decodeWithSharp } from '../node/sharp-codec';
  * @param bytes the whole file. @param name what messages call it.
  * @throws BadImageError naming the file, what is wrong and what to do.
  */
-export function decodeImage(
-  bytes: Uint8Array,
-  name: string,
-  limits?: Partial<DecodeLimits>,
-): Promise<RgbImage> {
-  return decodeWith(decoders, bytes, name, limits);
+export function decodeImage(bytes: Uint8Array, name: string, options?: DecodeOptions): Promise<RgbImage> {
+  return decodeWith(decoders, bytes, name, options);
 }
 
 /** Reads and decodes an image file; its size is checked before it is read. */
-export async function readImage(path: string, limits: Partial<DecodeLimits> = {}): Promise<RgbImage> {
-  return decodeImage(await readFileBytes(path, limits), path, limits);
+export async function readImage(path: string, options: DecodeOptions = {}): Promise<RgbImage> {
+  return decodeImage(await readFileBytes(path, options), path, options);
 }
 
 const sharpIfAllowed: Codec = async (input, limits) => {

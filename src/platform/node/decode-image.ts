@@ -6,28 +6,30 @@ import type { Decoders } from '../../data/codec';
 import { decodeWith } from '../../data/decode';
 import type { Inflate } from '../../data/formats/png';
 import type { RgbImage } from '../../data/image';
-import { checkByteLength, type DecodeLimits, defaultDecodeLimits } from '../../data/limits';
+import {
+  checkByteLength,
+  type DecodeLimits,
+  type DecodeOptions,
+  defaultDecodeLimits,
+} from '../../data/limits';
 import { BadImageError } from '../../runtime/errors';
 import { loadJpeg2000 } from './jpeg2000';
 import { decodeWithSharp } from './sharp-codec';
 
 /**
- * Decodes PNG, JPEG, WebP, TIFF (first page), BMP, single-frame DICOM or one-slice NIfTI to 8-bit RGB, as Pillow's `Image.open(..).convert('RGB')`: alpha is
- * dropped, colour profiles and EXIF orientation are not applied, 16-bit samples keep their high byte.
+ * Decodes PNG, JPEG, WebP, TIFF (first page) or BMP to 8-bit RGB, as Pillow's `Image.open(..).convert('RGB')`: alpha is
+ * dropped, colour profiles and EXIF orientation are not applied, 16-bit samples keep their high byte. DICOM of one frame and
+ * NIfTI of one slice as `openVolume` shows them.
  * @param bytes the whole file; its content decides the format. @param name what messages call it.
  * @throws BadImageError naming the file, what is wrong and what to do; never part of a picture.
  */
-export function decodeImage(
-  bytes: Uint8Array,
-  name: string,
-  limits?: Partial<DecodeLimits>,
-): Promise<RgbImage> {
-  return decodeWith(decoders, bytes, name, limits);
+export function decodeImage(bytes: Uint8Array, name: string, options?: DecodeOptions): Promise<RgbImage> {
+  return decodeWith(decoders, bytes, name, options);
 }
 
 /** Reads and decodes an image file; its size is checked before it is read. */
-export async function readImage(path: string, limits: Partial<DecodeLimits> = {}): Promise<RgbImage> {
-  return decodeImage(await readFileBytes(path, limits), path, limits);
+export async function readImage(path: string, options: DecodeOptions = {}): Promise<RgbImage> {
+  return decodeImage(await readFileBytes(path, options), path, options);
 }
 
 /** A file's bytes, unless there are too many or none. @throws BadImageError */
