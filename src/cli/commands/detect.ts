@@ -276,6 +276,7 @@ export async function detectFiles(
             'Few-shot': bankTold,
             Scores: 'half zero-shot, half few-shot, each scaled to 0..1 over the images of this run',
           }),
+          ...(normals && !bankTold && { 'Few-shot': `compared with ${normals.length} normal images` }),
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
       });
