@@ -6,7 +6,9 @@
  * few-shot: each of {zero-shot, few-shot} is scaled to 0..1 by the extremes over the whole test set, then
  *   map = 0.5 zero-shot + 0.5 few-shot.
  * With masks an image's score is the maximum of its map; without, the same mix of the detection score and the mean of the
- * detection head's distances. Methods that give no distances (`fused` is false) have their own few-shot scores and maps: final ones.
+ * detection head's distances. Methods that give no distances (`fused` is false) have their own few-shot scores and maps: final ones,
+ * but for APRIL-GAN's image score (Chen et al. 2023, the authors' test.py): half of it is the largest value of the image's map, scaled
+ * to 0..1 by the extremes of that over the test set.
  */
 import { ValueError } from '../runtime/errors';
 import { type Range, type RawMaps, type RawResult, type RawResults, scored } from './raw-results';
@@ -86,10 +88,17 @@ export class FusedResults {
   /** Undefined in the zero-shot protocol. */
   readonly scaling: Scaling | undefined;
   readonly results: readonly RawResult[];
+  /** Of the maps' largest values, where those are part of the scores. */
+  readonly #maxima: Range | undefined;
 
   constructor(private readonly raw: RawResults) {
+    const { fused, method, protocol } = raw.header;
     this.results = scored(raw);
-    this.scaling = raw.header.fused ? scalingOf(this.results) : undefined;
+    this.scaling = fused ? scalingOf(this.results) : undefined;
+    this.#maxima =
+      method === 'april-gan' && protocol === 'few-shot'
+        ? hull(this.results.map(({ zeroShotRange }) => zeroShotRange[1]))
+        : undefined;
   }
 
   async fused(result: RawResult): Promise<Fused> {
@@ -104,6 +113,7 @@ export class FusedResults {
   }
 
   #score(result: RawResult, map: Float32Array): number {
+    if (this.#maxima) return HALF * result.zeroShot + HALF * scaled(result.zeroShotRange[1], this.#maxima);
     if (!this.scaling) return result.zeroShot;
     if (!this.raw.header.hasMasks) return fuseScores(result, this.scaling);
     return map.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);

@@ -65,3 +65,20 @@ test('an image that met no bank is named', async () => {
   await raw.append(rest, maps);
   expect(() => new FusedResults(raw)).toThrow('img/4.png was not compared with a memory bank.');
 });
+
+test('few-shot with final results: as they are, but for april-gan half of each largest value, scaled', async () => {
+  const outcomes = images.map(({ outcome }) => outcome as RawResult);
+  const [largest] = minMax([images.map(({ maps }) => Math.max(...maps.zeroShot))]);
+  for (const method of ['winclip', 'april-gan']) {
+    let i = 0;
+    for await (const { score, map } of new FusedResults(await results({ method, fused: false }))) {
+      const own = outcomes[i]!.zeroShot;
+      expect(score).toBeCloseTo(method === 'winclip' ? own : 0.5 * own + 0.5 * largest![i]!, 12);
+      expect(map).toEqual(images[i]!.maps.zeroShot);
+      i++;
+    }
+    expect(i).toBe(9);
+  }
+  const zeroShot = await results({ method: 'april-gan', fused: false, protocol: 'zero-shot' });
+  for await (const { result, score } of new FusedResults(zeroShot)) expect(score).toBe(result.zeroShot);
+});
