@@ -219,6 +219,8 @@ describe('windows (PS3.3, C.11.2.1.2 and C.11.2.1.3)', () => {
     expect(await gray(scan('LINEAR', '40', '1'))).toEqual(x.map((v) => (v > 39.5 ? 255 : 0)));
     await expect(gray(scan('LINEAR', '40', '0'))).rejects.toThrow(/window 0 wide.*--window/);
     await expect(gray(scan('NEAR', '40', '10'))).rejects.toThrow(/function NEAR does not exist/);
+    const window = { center: 40, width: 80 };
+    expect(await gray(scan('LINEAR', '40', '0'), { window })).toEqual(await gray(scan(), { window }));
   });
 
   test('modality and VOI lookup tables', async () => {

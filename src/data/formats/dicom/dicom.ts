@@ -27,7 +27,7 @@ export async function openDicom(
     );
   }
   const file = await readDicom(bytes, name, limits);
-  const image = describeImage(file, name, limits);
+  const image = describeImage(file, name, limits, !options.window && !options.mask);
   const frames = new FrameReader(image, locateFrames(file.attributes, image, name), decoders, name, limits);
   // A wrong rescaling or window is an error now, not in the middle of a run.
   if (isGray(image) && !options.mask) image.gray(0);

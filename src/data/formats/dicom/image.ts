@@ -99,8 +99,16 @@ const EXPORT = 'Export the image again, or as PNG.';
 /** A cine run takes some thousand. */
 const MAX_FRAMES = 100_000;
 
-/** @throws BadImageError naming the attribute that cannot be true or is not supported. */
-export function describeImage(file: DicomFile, name: string, limits: DecodeLimits): DicomImage {
+/**
+ * @param window whether the file's own counts. @throws BadImageError naming the attribute that cannot be true or is not
+ * supported.
+ */
+export function describeImage(
+  file: DicomFile,
+  name: string,
+  limits: DecodeLimits,
+  window: boolean,
+): DicomImage {
   const a = file.attributes;
   const bad = (detail: string, remedy = EXPORT) => new BadImageError(name, detail, remedy);
   if (!a.element(PIXEL_DATA)) {
@@ -150,7 +158,7 @@ export function describeImage(file: DicomFile, name: string, limits: DecodeLimit
   const padding = readPadding(a, signed);
   const groups = functionalGroups(a, frames);
   // Read once for what all frames share.
-  const common = gray ? readGray([a, ...groups.shared], name, signed) : undefined;
+  const common = gray ? readGray([a, ...groups.shared], name, signed, window) : undefined;
   return {
     rows,
     columns,
@@ -168,7 +176,9 @@ export function describeImage(file: DicomFile, name: string, limits: DecodeLimit
     ...(palette && { palette }),
     gray: (frame) => {
       const own = groups.of(frame);
-      return own.length === 0 && common ? common : readGray([a, ...groups.shared, ...own], name, signed);
+      return own.length === 0 && common
+        ? common
+        : readGray([a, ...groups.shared, ...own], name, signed, window);
     },
     plane: (frame) => readPlane([a, ...groups.shared, ...groups.of(frame)]),
   };
@@ -189,7 +199,12 @@ function functionalGroups(a: Attributes, frames: number) {
 }
 
 /** @param sets from the most general to the most special; the last that says something counts. */
-function readGray(sets: readonly Attributes[], name: string, signed: boolean): GrayTransform {
+function readGray(
+  sets: readonly Attributes[],
+  name: string,
+  signed: boolean,
+  ownWindow: boolean,
+): GrayTransform {
   const last = <T>(read: (set: Attributes) => T | undefined): T | undefined =>
     sets.reduce<T | undefined>((found, set) => read(set) ?? found, undefined);
   const slope = last((s) => s.decimals(0x00281053, 1)?.[0]) ?? 1;
@@ -197,6 +212,7 @@ function readGray(sets: readonly Attributes[], name: string, signed: boolean): G
   if (slope === 0)
     throw new BadImageError(name, 'its rescale slope is 0, which makes all pixels equal', EXPORT);
   const modality = last((s) => readLutItem(s, 0x00283000, name, signed));
+  if (!ownWindow) return { slope, intercept, ...(modality && { modality }) };
   const center = last((s) => s.decimals(0x00281050, 1)?.[0]);
   const width = last((s) => s.decimals(0x00281051, 1)?.[0]);
   const kind = last((s) => s.text(0x00281056)) ?? 'LINEAR';
