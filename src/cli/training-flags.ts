@@ -4,7 +4,8 @@ import type { TrainOptions } from '../library/node';
 import { OptionError } from '../runtime/errors';
 import { APRIL_GAN_RATE, DEFAULTS, TRAINING_METHODS, type TrainingMethod } from '../training/options';
 import { notNegative, positiveInteger, wholeNumber } from './options';
-import { readPrompts } from './sidecar';
+import { readPrompts, sidecarImageSize } from './sidecar';
+import type { TrainingPlan } from './training-run';
 
 export interface TrainingFlags {
   weights?: string;
@@ -47,7 +48,7 @@ export interface TrainingFlags {
 export const DEFAULT_MODEL = 'mla-lp-model.safetensors';
 
 export function addTrainingOptions(command: Command): Command {
-  return command
+  command
     .option('--weights <file>', 'CLIP weights: a file, a folder, a known name, or synthetic:<model>')
     .option('--out <file>', 'where the trained model goes', DEFAULT_MODEL)
     .addOption(
@@ -64,7 +65,19 @@ export function addTrainingOptions(command: Command): Command {
     )
     .option('--prompts <file>', 'normal and abnormal sentences of your own (methods mvfa, april-gan)')
     .option('--keep-epochs', 'also keep the model as it was after each epoch: <out>.epoch-N.safetensors')
-    .option('--init <file>', 'trained adapters and prompts to begin with')
+    .option('--init <file>', 'trained adapters and prompts to begin with');
+  return addHyperparameters(command)
+    .option('--seed <n>', 'of shots, initial values and order', wholeNumber, DEFAULTS.seed)
+    .option('--log <file>', 'JSON Lines, one object a step: step, epoch, loss, det, seg, ...')
+    .option('--save-every <seconds>', 'longest time without a saved state', notNegative, 60)
+    .option('--keep-going', 'leave out images that cannot be read, and list them, instead of stopping')
+    .option('--resume', 'go on from the saved state beside --out')
+    .option('--quiet', 'no progress');
+}
+
+/** Those that say how training goes, and not where it begins and ends. */
+export function addHyperparameters(command: Command): Command {
+  return command
     .addOption(
       new Option('--preset <name>', "authors: the released code; paper: the paper's equations")
         .choices(['authors', 'paper'])
@@ -110,16 +123,10 @@ export function addTrainingOptions(command: Command): Command {
       DEFAULTS.contextVectors,
     )
     .option('--stages <n>', 'depths that carry adapters', positiveInteger, DEFAULTS.stages)
-    .option('--seed <n>', 'of shots, initial values and order', wholeNumber, DEFAULTS.seed)
     .option('--no-shuffle', 'keep the order of the images')
     .option('--memory <size>', 'GPU memory to fit, e.g. 6GiB (default: 2GiB, or what is needed)', bytes)
     .option('--heads <n>', "image tower's attention heads, where width / 64 is wrong", positiveInteger)
-    .option('--text-heads <n>', "text tower's attention heads", positiveInteger)
-    .option('--log <file>', 'JSON Lines, one object a step: step, epoch, loss, det, seg, ...')
-    .option('--save-every <seconds>', 'longest time without a saved state', notNegative, 60)
-    .option('--keep-going', 'leave out images that cannot be read, and list them, instead of stopping')
-    .option('--resume', 'go on from the saved state beside --out')
-    .option('--quiet', 'no progress');
+    .option('--text-heads <n>', "text tower's attention heads", positiveInteger);
 }
 
 /** @throws OptionError without weights. */
@@ -131,12 +138,27 @@ export function requireWeights(weights: string | undefined): string {
   );
 }
 
+/** Where a run's results go, and how it is shown. */
+export function outputOf(
+  flags: TrainingFlags,
+): Pick<TrainingPlan, 'out' | 'resume' | 'log' | 'keepEpochs' | 'saveSeconds' | 'quiet'> {
+  return {
+    out: flags.out,
+    resume: flags.resume === true,
+    ...(flags.log !== undefined && { log: flags.log }),
+    keepEpochs: flags.keepEpochs === true,
+    saveSeconds: flags.saveEvery,
+    quiet: flags.quiet === true,
+  };
+}
+
 /**
- * The library's options. @param imageSize where the flags name none.
+ * The library's options. The image size is the flags', else that of the weights' own file, else 240.
  * @throws OptionError when the file of sentences cannot be read.
  */
-export async function trainOptions(flags: TrainingFlags, imageSize: number): Promise<TrainOptions> {
+export async function trainOptions(flags: TrainingFlags): Promise<TrainOptions> {
   const { init, steps, microBatch, memory, object, prompts } = flags;
+  const weights = requireWeights(flags.weights);
   if (object !== undefined && prompts !== undefined)
     throw new OptionError('--object and --prompts exclude each other.', 'Give one of them.');
   return {
@@ -144,7 +166,7 @@ export async function trainOptions(flags: TrainingFlags, imageSize: number): Pro
     ...(object !== undefined && { object }),
     ...(prompts !== undefined && { prompts: (await readPrompts(prompts)).set }),
     preset: flags.preset ?? 'authors',
-    imageSize,
+    imageSize: flags.imageSize ?? (await sidecarImageSize(weights)) ?? DEFAULTS.imageSize,
     stages: flags.stages,
     contextVectors: flags.contextVectors,
     batch: flags.batch,

@@ -35,6 +35,9 @@ export interface TrainingRunOptions {
   readonly quiet: boolean;
 }
 
+/** A run before its device is open. */
+export type TrainingPlan = Omit<TrainingRunOptions, 'session'>;
+
 /** A saved state that the command line's messages can name. */
 export function statePath(out: string): string {
   return `${out.replace(/\.safetensors$/i, '')}.training.safetensors`;

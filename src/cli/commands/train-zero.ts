@@ -1,14 +1,20 @@
 import type { Command } from 'commander';
+import type { Dataset } from '../../data/datasets';
 import { openDatasets } from '../../data/node/datasets';
 import { OptionError } from '../../runtime/errors';
 import { openSession } from '../session';
-import { sidecarImageSize } from '../sidecar';
-import { addTrainingOptions, requireWeights, type TrainingFlags, trainOptions } from '../training-flags';
-import { trainToFile } from '../training-run';
+import {
+  addTrainingOptions,
+  outputOf,
+  requireWeights,
+  type TrainingFlags,
+  trainOptions,
+} from '../training-flags';
+import { type TrainingPlan, trainToFile } from '../training-run';
 import { usableImages } from '../usable-images';
-import { describeDataset, trainingImages } from './train';
+import { announce, trainingImages } from './train';
 
-interface TrainZeroFlags extends TrainingFlags {
+export interface TrainZeroFlags extends TrainingFlags {
   holdOut: string;
 }
 
@@ -26,6 +32,26 @@ export function registerTrainZero(program: Command): void {
 async function trainZero(root: string, flags: TrainZeroFlags): Promise<void> {
   const quiet = flags.quiet === true;
   const weights = requireWeights(flags.weights);
+  const { run } = await zeroShotRun(root, flags);
+  const session = await openSession({ ...flags, weights, quiet });
+  try {
+    const trainer = await trainToFile({ ...run, session });
+    await trainer.destroy();
+  } finally {
+    await session.close();
+  }
+  if (!quiet) console.error(`Model: ${flags.out}. It has not seen ${flags.holdOut}.`);
+}
+
+/**
+ * Opens all data sets but the one held out, says on screen what they are, and puts together the run that trains on them.
+ * @throws OptionError, BadImageError, before any device is opened.
+ */
+export async function zeroShotRun(
+  root: string,
+  flags: TrainZeroFlags,
+): Promise<{ datasets: Dataset[]; run: TrainingPlan }> {
+  const quiet = flags.quiet === true;
   const all = await openDatasets(root);
   const held = flags.holdOut.replace(/_AD$/i, '').toLowerCase();
   const chosen = all.filter(({ name }) => name.toLowerCase() !== held);
@@ -35,30 +61,14 @@ async function trainZero(root: string, flags: TrainZeroFlags): Promise<void> {
       `There are: ${all.map(({ name }) => name).join(', ')}.`,
     );
   }
-  const others = await usableImages(chosen, { keepGoing: flags.keepGoing === true, quiet });
-  for (const dataset of others) {
-    if (!quiet) console.error(describeDataset(dataset));
-    for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
-  }
-  const imageSize = flags.imageSize ?? (await sidecarImageSize(weights)) ?? 240;
-  const options = await trainOptions(flags, imageSize);
-  const session = await openSession({ ...flags, weights, quiet });
-  try {
-    const trainer = await trainToFile({
-      session,
-      images: others.flatMap((dataset) => trainingImages(dataset, dataset.name)),
-      options: { ...options, augment: false, about: { heldOut: flags.holdOut } },
-      out: flags.out,
-      resume: flags.resume === true,
-      ...(flags.log !== undefined && { log: flags.log }),
-      bank: false,
-      keepEpochs: flags.keepEpochs === true,
-      saveSeconds: flags.saveEvery,
-      quiet,
-    });
-    await trainer.destroy();
-  } finally {
-    await session.close();
-  }
-  if (!quiet) console.error(`Model: ${flags.out}. It has not seen ${flags.holdOut}.`);
+  const datasets = await usableImages(chosen, { keepGoing: flags.keepGoing === true, quiet });
+  announce(datasets, quiet);
+  const options = await trainOptions(flags);
+  const run = {
+    images: datasets.flatMap((dataset) => trainingImages(dataset, dataset.name)),
+    options: { ...options, augment: false, about: { heldOut: flags.holdOut } },
+    bank: false,
+    ...outputOf(flags),
+  };
+  return { datasets, run };
 }

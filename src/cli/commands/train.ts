@@ -7,12 +7,17 @@ import { sha256 } from '../../model/identity';
 import { shots } from '../options';
 import { openSession } from '../session';
 import { readShotList } from '../shot-list';
-import { sidecarImageSize } from '../sidecar';
-import { addTrainingOptions, requireWeights, type TrainingFlags, trainOptions } from '../training-flags';
-import { trainToFile } from '../training-run';
+import {
+  addTrainingOptions,
+  outputOf,
+  requireWeights,
+  type TrainingFlags,
+  trainOptions,
+} from '../training-flags';
+import { type TrainingPlan, trainToFile } from '../training-run';
 import { usableImages } from '../usable-images';
 
-interface TrainFlags extends TrainingFlags {
+export interface TrainFlags extends TrainingFlags {
   shots: number | 'all';
   shotList?: string;
   draw: number;
@@ -36,31 +41,10 @@ export function registerTrain(program: Command): void {
 async function train(path: string, flags: TrainFlags): Promise<void> {
   const quiet = flags.quiet === true;
   const weights = requireWeights(flags.weights);
-  const all = await openDataset(path, { split: 'valid' });
-  const list = flags.shotList === undefined ? undefined : await readShotList(flags.shotList, flags.draw);
-  const chosen = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
-  const [dataset] = (await usableImages([chosen], { keepGoing: flags.keepGoing === true, quiet })) as [
-    Dataset,
-  ];
-  if (!quiet) console.error(describeDataset(dataset));
-  for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
-  const imageSize = flags.imageSize ?? (await sidecarImageSize(weights)) ?? 240;
-  const options = await trainOptions(flags, imageSize);
-  const about = await aboutShots(dataset.name, flags);
+  const { run } = await fewShotRun(path, flags);
   const session = await openSession({ ...flags, weights, quiet });
   try {
-    const trainer = await trainToFile({
-      session,
-      images: trainingImages(dataset),
-      options: { ...options, augment: flags.augment, about },
-      out: flags.out,
-      resume: flags.resume === true,
-      ...(flags.log !== undefined && { log: flags.log }),
-      bank: flags.bank === true,
-      keepEpochs: flags.keepEpochs === true,
-      saveSeconds: flags.saveEvery,
-      quiet,
-    });
+    const trainer = await trainToFile({ ...run, session });
     await trainer.destroy();
   } finally {
     await session.close();
@@ -70,6 +54,33 @@ async function train(path: string, flags: TrainFlags): Promise<void> {
       `Model: ${flags.out}. Use it: mla-lp detect IMAGES --weights ${weights} --checkpoint ${flags.out}`,
     );
   }
+}
+
+/**
+ * Chooses the images, says on screen what they are, and puts together the run that trains on them.
+ * @throws OptionError, BadImageError, before any device is opened.
+ */
+export async function fewShotRun(
+  path: string,
+  flags: TrainFlags,
+): Promise<{ dataset: Dataset; run: TrainingPlan }> {
+  const quiet = flags.quiet === true;
+  const all = await openDataset(path, { split: 'valid' });
+  const list = flags.shotList === undefined ? undefined : await readShotList(flags.shotList, flags.draw);
+  const chosen = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
+  const [dataset] = (await usableImages([chosen], { keepGoing: flags.keepGoing === true, quiet })) as [
+    Dataset,
+  ];
+  announce([dataset], quiet);
+  const options = await trainOptions(flags);
+  const about = await aboutShots(dataset.name, flags);
+  const run = {
+    images: trainingImages(dataset),
+    options: { ...options, augment: flags.augment, about },
+    bank: flags.bank === true,
+    ...outputOf(flags),
+  };
+  return { dataset, run };
 }
 
 /** What the model's file says of its training images, beside the checksums of the normal ones: no path. */
@@ -95,6 +106,14 @@ export function trainingImages(dataset: Dataset, group?: string): TrainingImage[
     ...(mask !== undefined && { mask }),
     ...(group !== undefined && { group }),
   }));
+}
+
+/** Says on screen what is trained on. */
+export function announce(datasets: readonly Dataset[], quiet: boolean): void {
+  for (const dataset of datasets) {
+    if (!quiet) console.error(describeDataset(dataset));
+    for (const warning of dataset.warnings) console.error(`mla-lp: ${warning}`);
+  }
 }
 
 export function describeDataset({ name, images, hasMasks }: Dataset): string {
