@@ -42,6 +42,7 @@ export const publishedColumns: readonly Column[] = [
 
 /** What tables call methods; the key is this program's name of it, where it has it. */
 export const methodLabels: Readonly<Record<string, string>> = {
+  clip: 'CLIP',
   winclip: 'WinCLIP',
   dra: 'DRA',
   bgad: 'BGAD',
