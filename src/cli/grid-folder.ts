@@ -1,21 +1,25 @@
 /** A grid on disk: what it was begun with, and one folder a cell with what is finished of it. */
 import { readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Cell, cellPath, type GridIdentity, identityDifference } from '../evaluation/grid';
 import type { EvaluationRecord } from '../evaluation/record';
 import { parseRecord } from '../evaluation/summary';
 import { previousPath } from '../io/node/generations';
 import { ensureWritableFolder, writeFileAtomic } from '../io/node/write-file';
 import { OptionError } from '../runtime/errors';
+import { epochModels } from './epoch-models';
 import { recordPath } from './evaluation-run';
 import { statePath } from './training-run';
 
 const IDENTITY = 'grid.json';
 /** Written last: a cell that has it is finished. */
 const CELL = 'cell.json';
+/** What a cell trained. */
+export const MODEL = 'model.safetensors';
 
 export interface FinishedCell {
   readonly record: EvaluationRecord;
+  /** How the cell departs from the published protocol. */
   readonly note?: string;
 }
 
@@ -60,9 +64,12 @@ export async function readCell(folder: string): Promise<FinishedCell | undefined
   }
 }
 
-/** The results are there already. */
-export async function finishCell(folder: string, cell: Cell, note: string | undefined): Promise<void> {
+/** Marks a cell whose results are there as finished, and removes the models of epochs that were not chosen. */
+export async function finishCell(folder: string, cell: Cell, { record, note }: FinishedCell): Promise<void> {
   await writeJson(join(folder, CELL), { ...cell, ...(note !== undefined && { note }) });
+  if (record.selection !== 'best-on-test') return;
+  for (const path of await epochModels(join(folder, MODEL)))
+    if (basename(path) !== record.configuration.model) await rm(path, { force: true });
 }
 
 /** How far a cell's training has come. */
@@ -76,11 +83,6 @@ export async function trainingProgress(model: string): Promise<'trained' | 'begu
 export async function markTrained(model: string): Promise<void> {
   const state = statePath(model);
   for (const path of [previousPath(state), state]) await rm(path, { force: true });
-}
-
-/** Removes the models of each epoch, once one was chosen. */
-export async function removeEpochs(model: string): Promise<void> {
-  for (const path of await listEpochs(model)) await rm(path, { force: true });
 }
 
 async function isFile(path: string): Promise<boolean> {

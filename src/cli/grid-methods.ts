@@ -11,17 +11,18 @@ import { fewShotRun } from './commands/train';
 import { zeroShotRun } from './commands/train-zero';
 import { evaluateDataset } from './evaluate-dataset';
 import type { EvalFlags } from './evaluation-flags';
-import { markTrained, removeEpochs, trainingProgress } from './grid-folder';
+import { type FinishedCell, MODEL, markTrained, trainingProgress } from './grid-folder';
 import type { Session } from './session';
 import { commandLine } from './shell';
 import type { TrainingFlags } from './training-flags';
 import { type TrainingPlan, trainToFile } from './training-run';
 
 /** What all cells of a grid share. */
-export interface GridFlags extends Omit<
-  TrainingFlags,
-  'out' | 'method' | 'object' | 'prompts' | 'keepEpochs' | 'init' | 'seed' | 'log' | 'resume'
-> {
+export interface GridFlags
+  extends Omit<
+    TrainingFlags,
+    'out' | 'method' | 'object' | 'prompts' | 'keepEpochs' | 'init' | 'seed' | 'log' | 'resume'
+  > {
   select: 'last' | 'best-on-test';
   resamples: number;
   pictures: number;
@@ -39,18 +40,12 @@ export interface CellContext {
   readonly flags: GridFlags;
 }
 
-export interface CellResult {
-  readonly record: EvaluationRecord;
-  /** How the cell departs from the published protocol. */
-  readonly note?: string;
-}
-
 export interface MethodRunner {
   /** Zero-shot: needs other data sets to train on. */
   readonly trains: boolean;
   /** Why the method cannot do a cell; undefined where it can. */
   readonly cannot?: (cell: Cell) => string | undefined;
-  readonly run: (cell: Cell, context: CellContext) => Promise<CellResult>;
+  readonly run: (cell: Cell, context: CellContext) => Promise<FinishedCell>;
 }
 
 /** The images for few-shot training and the memory bank. */
@@ -124,7 +119,7 @@ function adapters(method: TrainingMethod): MethodRunner {
     trains: true,
     async run(cell, context) {
       const { root, path, folder, flags } = context;
-      const out = join(folder, 'model.safetensors');
+      const out = join(folder, MODEL);
       const progress = await trainingProgress(out);
       const shots = cell.protocol === 'few-shot' ? await shotsOf(cell, context) : undefined;
       const object = shots && method === 'mvfa' ? knownDataset(cell.dataset)?.object : undefined;
@@ -147,7 +142,8 @@ function adapters(method: TrainingMethod): MethodRunner {
         const zeroShot = await zeroShotRun(root, { ...training, holdOut: cell.dataset });
         run = zeroShot.run;
         notes.push(noteOfOthers(zeroShot.datasets, cell.dataset));
-        if (method === 'mvfa') notes.push('trained with sentences about a medical image, not about each data set’s own object');
+        if (method === 'mvfa')
+          notes.push('trained with sentences about a medical image, not about each data set’s own object');
       }
       if (progress !== 'trained') {
         const trainer = await trainToFile({ ...run, session: await context.session() });
@@ -155,7 +151,6 @@ function adapters(method: TrainingMethod): MethodRunner {
         await markTrained(out);
       }
       const record = await evaluateCell(context, { model: out }, cell.seed, shots);
-      await removeEpochs(out);
       const note = notes.filter((text) => text !== undefined).join('; ');
       return { record, ...(note && { note }) };
     },

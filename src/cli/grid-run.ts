@@ -68,7 +68,7 @@ async function runCell(run: GridRun, cell: Cell, path: string): Promise<CellOutc
   try {
     const { root, flags, session } = run;
     const result = await gridMethod(cell.method).run(cell, { session, root, path, folder, flags });
-    await finishCell(folder, cell, result.note);
+    await finishCell(folder, cell, result);
     return { cell, ...result };
   } catch (error) {
     if (!(error instanceof MlaLpError) || !CONCERNS_ONE_CELL.has(error.code)) throw error;
