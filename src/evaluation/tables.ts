@@ -222,23 +222,28 @@ const LEGEND = [
 
 /** What a reader of the numbers has to know besides: choices made on the test set, images left out, cells that are missing. */
 function notes({ outcomes }: Grid): string[] {
-  const lines: string[] = [];
-  const done = outcomes.flatMap((outcome) => ('record' in outcome ? [outcome] : []));
-  const best = done.filter(({ record }) => record.selection === 'best-on-test').length;
-  if (best > 0)
-    lines.push(`${best} results are of the epoch that did best on the test images: they are optimistic.`);
-  for (const { cell, note } of done) if (note !== undefined) lines.push(`${cellPath(cell)}: ${note}`);
-  for (const { cell, record } of done) {
-    const left = record.failures.length;
-    if (left > 0) lines.push(`${cellPath(cell)}: ${left} images could not be scored and are left out.`);
-  }
+  const cellsOf = new Map<string, Cell[]>();
+  const say = (text: string, cell: Cell) => cellsOf.set(text, [...(cellsOf.get(text) ?? []), cell]);
   for (const outcome of outcomes) {
-    if ('record' in outcome) continue;
-    const what = { cannot: 'cannot be run', failed: 'failed', open: 'is not done yet' }[outcome.state];
-    lines.push(`${cellPath(outcome.cell)} ${what}: ${outcome.reason}`);
+    const { cell } = outcome;
+    if ('record' in outcome) {
+      const { record, note } = outcome;
+      if (record.selection === 'best-on-test')
+        say('the epoch that did best on the test images, an optimistic number', cell);
+      if (note !== undefined) say(note, cell);
+      if (record.failures.length > 0) say(`${record.failures.length} images could not be scored`, cell);
+    } else {
+      say(`${STATE[outcome.state]}: ${outcome.reason}`, cell);
+    }
   }
-  return lines;
+  return [...cellsOf].map(([text, [first, ...more]]) => {
+    const others =
+      more.length === 0 ? '' : ` and ${more.length} more ${more.length === 1 ? 'cell' : 'cells'}`;
+    return `${cellPath(first!)}${others}: ${text}`;
+  });
 }
+
+const STATE = { cannot: 'cannot be run', failed: 'failed', open: 'not done yet' } as const;
 
 function markdownText(text: string): string {
   return text.replace(/[\\|*_<>[\]`]/g, (char) => `\\${char}`).replace(/\s+/g, ' ');

@@ -142,18 +142,30 @@ describe('forms', () => {
     expect(text).toContain('|  | published | 82.13 | 91.34 | 97.10 |');
     expect(text).toContain('|  | difference |  | −1.34 | −7.10\\* |');
     expect(text).toContain('85.00 ± 7.07');
-    expect(text).toContain('few-shot/winclip/Brain/4-shot/seed-111 failed: Brain: broken\\_file & more.');
-    expect(text).toContain('few-shot/mla-lp/Chest/4-shot/seed-111 cannot be run: There is no Chest\\_AD.');
-    expect(text).toContain('few-shot/mvfa/Chest/4-shot/seed-111 is not done yet: Stopped.');
+    expect(text).toContain('few-shot/winclip/Brain/4-shot/seed-111: failed: Brain: broken\\_file & more.');
+    expect(text).toContain('few-shot/mla-lp/Chest/4-shot/seed-111: cannot be run: There is no Chest\\_AD.');
+    expect(text).toContain('few-shot/mvfa/Chest/4-shot/seed-111: not done yet: Stopped.');
   });
 
   test('results that were chosen on the test set are said to be', () => {
-    expect(markdownTables(zero)).toContain('1 results are of the epoch that did best on the test images');
+    expect(markdownTables(zero)).toContain(
+      'zero-shot/winclip/Liver/seed-1: the epoch that did best on the test images',
+    );
     expect(markdownTables(grid)).not.toContain('optimistic');
     expect(markdownTables(zero)).toContain(
       '| WinCLIP | ours | 65.00 \\[63.0, 67.0\\] | 96.00 \\[94.0, 98.0\\] |',
     );
     expect(markdownTables(zero)).toContain('|  | difference | +0.80 | −0.20 |');
+  });
+
+  test('what several cells have in common is said once', () => {
+    const noted = [1, 2, 3].map((seed) => ({
+      ...done(cell('mla-lp', 'Brain', seed), estimate(0.9)),
+      note: 'drawn',
+    }));
+    expect(markdownTables(compare(noted))).toMatch(
+      /- few-shot\/mla-lp\/Brain\/4-shot\/seed-1 and 2 more cells: drawn\n$/,
+    );
   });
 
   test('CSV: a line a comparison', () => {
