@@ -71,7 +71,7 @@ function noteOfOthers(others: readonly Dataset[], tested: string): string | unde
   const five = knownDatasets.length - 1;
   return whole && names.size === five
     ? undefined
-    : `trained on ${[...names].sort().join(', ')}, and not on the paper's other ${five} data sets`;
+    : `trained on ${[...names].sort().join(', ')}, and not on the paper’s other ${five} data sets`;
 }
 
 /** @param method flags that make the command `eval` evaluate the method. */

@@ -1,0 +1,202 @@
+/** `mla-lp reproduce` as a user runs it, on phantoms in the layouts of the paper's data sets. */
+import { spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseCsv } from '../../src/data/csv';
+import { knownDatasets } from '../../src/data/known-datasets';
+import { makePhantom, modalities } from '../../src/data/phantoms';
+import { encodePng } from '../../src/platform/node/encode-png';
+import { CLI_ENTRY, runCli } from '../helpers/cli';
+import { fixture } from '../helpers/goldens';
+
+const work = mkdtempSync(join(tmpdir(), 'mla-lp-reproduce-'));
+const data = join(work, 'data');
+const SIZE = 32;
+
+/** All six but Liver; the test images of Histopathology are damaged. */
+beforeAll(async () => {
+  let seed = 1;
+  for (const [d, { name, folder, hasMasks }] of knownDatasets.entries()) {
+    if (name === 'Liver') continue;
+    for (const [split, count] of [
+      ['valid', 1],
+      ['test', 2],
+    ] as const) {
+      for (const kind of ['good', 'Ungood']) {
+        for (let i = 0; i < count; i++) {
+          const abnormal = kind === 'Ungood';
+          const { image, mask } = makePhantom(seed++, { size: SIZE, modality: modalities[d]!, abnormal });
+          const put = async (part: string, picture: typeof image) => {
+            const to = join(data, folder, split, part);
+            mkdirSync(to, { recursive: true });
+            const bytes = await encodePng(picture);
+            writeFileSync(
+              join(to, `${i}.png`),
+              name === 'Histopathology' && split === 'test' ? bytes.subarray(0, 60) : bytes,
+            );
+          };
+          await put(`${kind}/img`, image);
+          const white = Uint8Array.from(
+            { length: 3 * SIZE * SIZE },
+            (_, p) => 255 * mask[Math.floor(p / 3)]!,
+          );
+          if (abnormal && hasMasks)
+            await put('Ungood/anomaly_mask', { width: SIZE, height: SIZE, data: white });
+        }
+      }
+    }
+  }
+});
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+const STEPS = 3;
+const TINY = [
+  ...['--data', data, '--weights', fixture('tiny/clip.safetensors'), '--image-size', '56'],
+  ...['--steps', String(STEPS), '--batch', '2', '--resamples', '20', '--save-every', '0'],
+];
+
+interface Table {
+  readonly comparisons: readonly {
+    readonly method: string;
+    readonly dataset: string;
+    readonly metric: string;
+    readonly ours?: { readonly value: number; readonly seeds: number };
+    readonly published?: number;
+    readonly difference?: number;
+  }[];
+  readonly cells: readonly {
+    readonly dataset: string;
+    readonly method: string;
+    readonly state: string;
+    readonly reason?: string;
+  }[];
+}
+
+function killWhenThere(args: readonly string[], folder: string, file: string): Promise<void> {
+  return new Promise((done, fail) => {
+    mkdirSync(folder, { recursive: true });
+    const child = spawn(process.execPath, [CLI_ENTRY, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (text) => {
+      stderr += text;
+    });
+    const watcher = watch(folder, () => {
+      if (existsSync(join(folder, file))) child.kill('SIGKILL');
+    });
+    child.once('close', (code) => {
+      watcher.close();
+      if (code === null) done();
+      else fail(new Error(`It ended by itself: ${stderr}`));
+    });
+  });
+}
+
+test('a killed grid goes on where it stopped, in the middle of a training', async () => {
+  const out = join(work, 'zero');
+  const grid = [
+    'reproduce',
+    'zero-shot',
+    ...TINY,
+    '--methods',
+    'clip,mla-lp',
+    '--datasets',
+    'brain,Liver',
+    '--out',
+    out,
+  ];
+  const [plain, trained] = ['clip', 'mla-lp'].map((method) =>
+    join(out, 'zero-shot', method, 'Brain', 'seed-111'),
+  );
+  await killWhenThere(grid, trained!, 'model.training.safetensors');
+  // The first cell is finished, the second is not; the table says so.
+  expect(existsSync(join(plain!, 'cell.json'))).toBe(true);
+  expect(existsSync(join(trained!, 'cell.json'))).toBe(false);
+  expect(readFileSync(join(out, 'zero-shot.md'), 'utf8')).toContain('zero-shot/mla-lp/Brain/seed-111');
+  const first = statSync(join(plain!, 'results.json')).mtimeMs;
+
+  const resumed = await runCli([...grid, '--json']);
+  expect(resumed.code, resumed.stderr).toBe(0);
+  expect(resumed.stderr).toMatch(/Resuming after step [123]\./);
+  expect(resumed.stderr).not.toContain('zero-shot/clip/Brain');
+  expect(statSync(join(plain!, 'results.json')).mtimeMs).toBe(first);
+  // The saved state is gone, the model stays.
+  expect(existsSync(join(trained!, 'model.training.safetensors'))).toBe(false);
+  expect(existsSync(join(trained!, 'model.safetensors'))).toBe(true);
+
+  const table = JSON.parse(resumed.stdout) as Table;
+  expect(table.cells.map(({ dataset, method, state }) => `${method} ${dataset} ${state}`)).toEqual([
+    'clip Brain done',
+    'mla-lp Brain done',
+    'clip Liver cannot',
+    'mla-lp Liver cannot',
+  ]);
+  expect(table.cells.at(-1)!.reason).toBe('there is no folder Liver_AD.');
+  const pixels = table.comparisons.find(
+    (c) => c.method === 'mla-lp' && c.dataset === 'Brain' && c.metric === 'pixel',
+  )!;
+  const { pixel } = JSON.parse(readFileSync(join(trained!, 'results.json'), 'utf8'));
+  expect(pixels.ours!.value).toBeCloseTo(100 * pixel.auroc.value, 9);
+  expect(pixels.published).toBe(89.79);
+  expect(pixels.difference).toBeCloseTo(100 * pixel.auroc.value - 89.79, 9);
+  // Liver is missing from the training as well.
+  expect(readFileSync(join(out, 'zero-shot.md'), 'utf8')).toContain(
+    'and not on the paper’s other 5 data sets',
+  );
+
+  // All forms hold the same, and a finished grid needs no device.
+  const again = await runCli(grid);
+  expect(again.stderr).not.toContain('Adapter');
+  expect(again.stdout).toBe(readFileSync(join(out, 'zero-shot.md'), 'utf8'));
+  const rows = parseCsv(readFileSync(join(out, 'zero-shot.csv'), 'utf8'), 'zero-shot.csv');
+  expect(rows).toHaveLength(1 + table.comparisons.length);
+  expect(readFileSync(join(out, 'zero-shot.tex'), 'utf8')).toContain('MLA-LP & ours');
+
+  const other = await runCli([...grid, '--steps', '4']);
+  expect(other.code).toBe(2);
+  expect(other.stderr).toContain(`steps was ${STEPS} and is 4`);
+});
+
+test('a cell that fails is listed, the others are run', async () => {
+  const out = join(work, 'broken');
+  const { code, stderr, stdout } = await runCli([
+    ...['reproduce', 'zero-shot', ...TINY, '--methods', 'clip'],
+    ...['--datasets', 'Histopathology,Chest', '--out', out, '--json', '--quiet'],
+  ]);
+  expect(code, stderr).toBe(1);
+  const { cells } = JSON.parse(stdout) as Table;
+  expect(cells.map(({ dataset, state }) => `${dataset} ${state}`)).toEqual([
+    'Histopathology failed',
+    'Chest done',
+  ]);
+  expect(cells[0]!.reason).toMatch(/0\.png/);
+});
+
+test('wrong names are refused before anything begins', async () => {
+  const refuse = async (...args: string[]) => {
+    const { code, stderr } = await runCli([
+      'reproduce',
+      'few-shot',
+      ...TINY,
+      '--out',
+      join(work, 'no'),
+      ...args,
+    ]);
+    expect(code).toBe(2);
+    return stderr;
+  };
+  expect(await refuse('--methods', 'mla-lp,magic')).toContain('There is no method magic');
+  expect(await refuse('--datasets', 'Brain,Knee')).toContain('There is no data set Knee');
+  expect(await refuse('--data', join(work, 'nowhere'))).toContain('nowhere');
+  expect(existsSync(join(work, 'no', 'few-shot'))).toBe(false);
+});
