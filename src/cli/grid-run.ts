@@ -93,7 +93,8 @@ async function obstacle(cell: Cell, folders: ReadonlyMap<string, string>): Promi
     const { images } = await openDataset(path, { split: 'valid' });
     const abnormal = images.filter((image) => image.abnormal).length;
     const least = Math.min(abnormal, images.length - abnormal);
-    return least < cell.shots ? `there are only ${least} images of a class to train on.` : undefined;
+    const there = least === 1 ? 'there is only 1 image' : `there are only ${least} images`;
+    return least < cell.shots ? `${there} of a class to train on.` : undefined;
   } catch (error) {
     if (error instanceof OptionError) return error.message;
     throw error;

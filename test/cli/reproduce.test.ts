@@ -1,6 +1,7 @@
 /** `mla-lp reproduce` as a user runs it, on phantoms in the layouts of the paper's data sets. */
 import { spawn } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -22,9 +23,10 @@ import { fixture } from '../helpers/goldens';
 
 const work = mkdtempSync(join(tmpdir(), 'mla-lp-reproduce-'));
 const data = join(work, 'data');
+const damaged = join(work, 'damaged');
 const SIZE = 32;
 
-/** All six but Liver; the test images of Histopathology are damaged. */
+/** All six but Liver. A second folder has two of them, one with damaged test images. */
 beforeAll(async () => {
   let seed = 1;
   for (const [d, { name, folder, hasMasks }] of knownDatasets.entries()) {
@@ -41,10 +43,7 @@ beforeAll(async () => {
             const to = join(data, folder, split, part);
             mkdirSync(to, { recursive: true });
             const bytes = await encodePng(picture);
-            writeFileSync(
-              join(to, `${i}.png`),
-              name === 'Histopathology' && split === 'test' ? bytes.subarray(0, 60) : bytes,
-            );
+            writeFileSync(join(to, `${i}.png`), bytes);
           };
           await put(`${kind}/img`, image);
           const white = Uint8Array.from(
@@ -56,6 +55,16 @@ beforeAll(async () => {
         }
       }
     }
+  }
+});
+
+beforeAll(() => {
+  for (const name of ['Histopathology', 'Chest']) {
+    const folder = join(damaged, `${name}_AD`);
+    cpSync(join(data, `${name}_AD`), folder, { recursive: true });
+    if (name === 'Chest') continue;
+    const file = join(folder, 'test/good/img/0.png');
+    writeFileSync(file, readFileSync(file).subarray(0, 60));
   }
 });
 afterAll(() => rmSync(work, { recursive: true, force: true }));
@@ -171,7 +180,7 @@ test('a cell that fails is listed, the others are run', async () => {
   const out = join(work, 'broken');
   const { code, stderr, stdout } = await runCli([
     ...['reproduce', 'zero-shot', ...TINY, '--methods', 'clip'],
-    ...['--datasets', 'Histopathology,Chest', '--out', out, '--json', '--quiet'],
+    ...['--data', damaged, '--datasets', 'Histopathology,Chest', '--out', out, '--json', '--quiet'],
   ]);
   expect(code, stderr).toBe(1);
   const { cells } = JSON.parse(stdout) as Table;
@@ -180,6 +189,34 @@ test('a cell that fails is listed, the others are run', async () => {
     'Chest done',
   ]);
   expect(cells[0]!.reason).toMatch(/0\.png/);
+});
+
+test('few-shot: the published list chooses the shots; more than there are cannot be had', async () => {
+  const out = join(work, 'few');
+  mkdirSync(join(data, 'fewshot_seed/Chest'), { recursive: true });
+  writeFileSync(join(data, 'fewshot_seed/Chest/1-shot.txt'), 'n-0: 0.png\na-0: 0.png\n');
+  const { code, stderr, stdout } = await runCli([
+    ...['reproduce', 'few-shot', ...TINY, '--steps', '1', '--methods', 'mla-lp,clip'],
+    ...['--datasets', 'Chest', '--shots', '1,2', '--out', out, '--json'],
+  ]);
+  expect(code, stderr).toBe(0);
+  const { cells } = JSON.parse(stdout) as Table;
+  expect(cells.map(({ method, state }) => `${method} ${state}`)).toEqual([
+    'mla-lp done',
+    'clip cannot',
+    'mla-lp cannot',
+    'clip cannot',
+  ]);
+  expect(cells[2]!.reason).toBe('there is only 1 image of a class to train on.');
+  const text = readFileSync(join(out, 'few-shot.md'), 'utf8');
+  expect(text).not.toContain('no published shot list');
+  const record = JSON.parse(
+    readFileSync(join(out, 'few-shot/mla-lp/Chest/1-shot/seed-111/results.json'), 'utf8'),
+  );
+  expect(record).toMatchObject({ protocol: 'few-shot', method: 'mla-lp', n: 4, selection: 'last-epoch' });
+  // No published number of one shot: nothing to differ from.
+  expect(text).toMatch(/\| MLA-LP \| ours \| [\d.]+ /);
+  expect(text.split('## Few-shot, 2 shots')[0]).not.toContain('difference |');
 });
 
 test('wrong names are refused before anything begins', async () => {

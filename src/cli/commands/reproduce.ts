@@ -156,7 +156,7 @@ function identityOf(flags: ReproduceFlags, weights: string): GridIdentity {
     precision,
     ...(steps === undefined ? { epochs } : { steps }),
     batch,
-    adapterRate: flags.lrAdapters,
+    adapterRate: flags.lrAdapters ?? "the method's own",
     promptRate: flags.lrPrompts,
     optimiser: flags.optimiser,
     betas: flags.betas.join(','),
