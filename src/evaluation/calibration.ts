@@ -3,7 +3,7 @@
  * abnormal and to draw a contour. Scores of the few-shot protocol come with the scaling they were made with.
  */
 import { type CalibrationRule, calibrate } from '../metrics';
-import { BadFileError } from '../runtime/errors';
+import { BadFileError, OptionError } from '../runtime/errors';
 import { FusedResults, type Scaling } from './fusion';
 import type { RawResults } from './raw-results';
 import type { EvaluationRecord, Protocol } from './record';
@@ -28,13 +28,19 @@ export interface SavedCalibration {
 /** The metadata's key in a model's file. */
 export const CALIBRATION_KEY = 'calibration';
 
-/** @throws ValueError unless there are images of both classes. */
+/** @throws ValueError unless there are images of both classes; OptionError for scores that no other image can be given. */
 export function calibrationOf(
   record: EvaluationRecord,
   raw: RawResults,
   rule: CalibrationRule = 'f1max',
 ): SavedCalibration {
   const { images, pixel, protocol, dataset, n, configuration } = record;
+  if (record.method === 'april-gan' && protocol === 'few-shot') {
+    throw new OptionError(
+      'Few-shot scores of april-gan are scaled by a whole test set: a threshold of them holds for no other image.',
+      'Calibrate it zero-shot (--bank off).',
+    );
+  }
   const { scaling } = new FusedResults(raw);
   const chosen = calibrate(
     images.map(({ abnormal }) => abnormal),

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { calibrationOf } from '../../src/evaluation/calibration';
+import { finishEvaluation } from '../../src/evaluation/finish';
 import { FusedResults } from '../../src/evaluation/fusion';
 import { MemoryResults } from '../../src/evaluation/memory-results';
 import type { RawHeader, RawResult } from '../../src/evaluation/raw-results';
@@ -81,4 +83,14 @@ test('few-shot with final results: as they are, but for april-gan half of each l
   }
   const zeroShot = await results({ method: 'april-gan', fused: false, protocol: 'zero-shot' });
   for await (const { result, score } of new FusedResults(zeroShot)) expect(score).toBe(result.zeroShot);
+});
+
+test("april-gan's few-shot scores have no threshold that holds elsewhere", async () => {
+  const options = { resamples: 2 };
+  for (const protocol of ['zero-shot', 'few-shot'] as const) {
+    const raw = await results({ method: 'april-gan', fused: false, protocol });
+    const record = await finishEvaluation(raw, options);
+    if (protocol === 'few-shot') expect(() => calibrationOf(record, raw)).toThrow(/holds for no other image/);
+    else expect(Number.isFinite(calibrationOf(record, raw).image)).toBe(true);
+  }
 });

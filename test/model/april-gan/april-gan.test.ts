@@ -1,6 +1,10 @@
 /** APRIL-GAN against its own equations in float64, on the tiny CLIP made for 4 x 4 patches. */
 import { describe, expect, test } from 'vitest';
+import { memoryBytes } from '../../../src/io/bytes';
 import { hasLinearLayers, openLinearLayers } from '../../../src/io/linear-layers';
+import { openWeights } from '../../../src/io/open-weights';
+import { type Picklable, PyOrderedDict } from '../../../src/io/write-pickle';
+import { TorchFile } from '../../../src/io/write-torch';
 import { AprilGanDetector } from '../../../src/model/april-gan/detector';
 import { aprilGanReferences, linearName } from '../../../src/model/april-gan/graph';
 import { Clip } from '../../../src/model/clip';
@@ -97,6 +101,22 @@ describe('checkpoints', () => {
     );
     expect(stages).toBe(4);
     expect(await source.read(linearName(3, 'bias'))).toEqual(layers[3]!.bias);
+  });
+
+  test('are read as the authors save them', async () => {
+    const file = new TorchFile();
+    const { embed, width } = tower;
+    const entries = layers.flatMap(({ weight, bias }, stage): [string, Picklable][] => [
+      [`fc.${stage}.weight`, file.tensor({ shape: [embed, width], values: Float32Array.from(weight) })],
+      [`fc.${stage}.bias`, file.tensor({ shape: [embed], values: Float32Array.from(bias) })],
+    ]);
+    const state = new PyOrderedDict(new Map(entries));
+    const bytes = Buffer.concat([...file.chunks(new Map([['trainable_linearlayer', state]]))]);
+    const stored = await openWeights(memoryBytes(Uint8Array.from(bytes), 'visa_pretrained.pth'));
+    const { source, stages } = openLinearLayers(stored, config);
+    expect(stages).toBe(4);
+    for (const part of ['weight', 'bias'] as const)
+      expect(await source.read(linearName(2, part))).toEqual(layers[2]![part]);
   });
 
   test.each([
