@@ -78,6 +78,23 @@ describe('transfer syntaxes', () => {
     }
   });
 
+  test('JPEG-LS of long runs, which end at the edge and within a line', async () => {
+    const [columns, rows] = [61, 40];
+    const values = Array.from({ length: columns * rows }, (_, i) => {
+      const [x, y] = [i % columns, Math.floor(i / columns)];
+      return (x * x + y * 7) % 97 === 0 ? 500 : 100 + (y >> 3);
+    });
+    const raw = plain({ rows, columns, allocated: 16, stored: 12 }, words(values));
+    for (const window of [
+      { center: 100, width: 20 },
+      { center: 500, width: 20 },
+    ]) {
+      expect(await slices(file('jpegls-flat.dcm'), { window })).toEqual(await slices(raw, { window }));
+    }
+    const colours = values.flatMap((v) => [v & 255, v === 500 ? 7 : 9, 3]);
+    expect(await slices(file('jpegls-flat-rgb.dcm'))).toEqual([colours]);
+  });
+
   test('signed JPEG 2000', async () => {
     const window = { center: 0, width: 500 };
     const [first] = await slices(file('ct3.dcm'), { window });
