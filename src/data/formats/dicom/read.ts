@@ -84,9 +84,9 @@ function preambleWarnings(bytes: Uint8Array): string[] {
   return ['the 128 bytes before its DICOM part are not empty; they may hide another file and were not read'];
 }
 
-/** A slice compresses about threefold; what grows further than this was made to. */
+/** A slice compresses about threefold, and a segmentation of any size fits in the rest; what grows further was made to. */
 const MOST_GROWTH = 20;
-const ALWAYS_ALLOWED = 64 * 2 ** 20;
+const ALWAYS_ALLOWED = 16 * 2 ** 20;
 
 async function inflateData(
   deflated: Uint8Array<ArrayBuffer>,
