@@ -2,19 +2,19 @@ import { hasLinearLayers } from '../io/linear-layers';
 import type { Clip } from '../model/clip';
 import type { Method } from '../model/detector';
 import { OptionError } from '../runtime/errors';
-import { AprilGan, type AprilGanOptions } from './april-gan';
+import { AprilGan } from './april-gan';
+import type { ComparisonOptions } from './comparison-model';
 import type { DetectionModel } from './detect-each';
 import { openTensors, type WeightsInput } from './load-clip';
 import { MlaLp, type MlaLpOptions } from './mla-lp';
-import { WinClip, type WinClipOptions } from './winclip';
+import { WinClip } from './winclip';
 
 /** Every method that detects. */
 export type ModelMethod = Method | 'winclip' | 'april-gan';
 
 export interface LoadModelOptions
   extends Omit<MlaLpOptions, 'method'>,
-    Omit<WinClipOptions, keyof MlaLpOptions>,
-    Omit<AprilGanOptions, keyof MlaLpOptions> {
+    Omit<ComparisonOptions, keyof MlaLpOptions> {
   /** What the checkpoint is of, `clip` without one, unless told. */
   readonly method?: ModelMethod;
 }

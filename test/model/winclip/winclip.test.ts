@@ -2,12 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import { Clip } from '../../../src/model/clip';
 import { readClipConfig } from '../../../src/model/clip-config';
+import { imageEmbeddingGraph } from '../../../src/model/clip-graph';
 import { packImages } from '../../../src/model/clip-pixels';
 import { promptTokens } from '../../../src/model/prompts';
+import { syntheticClip } from '../../../src/model/synthetic';
 import { WinClipDetector } from '../../../src/model/winclip/detector';
+import { winClipGraph } from '../../../src/model/winclip/graph';
 import { winClipPrompts } from '../../../src/model/winclip/prompts';
 import { windowRows } from '../../../src/model/winclip/windows';
+import { PORTABLE } from '../../../src/runtime/capabilities';
 import { AbortedError, ValueError } from '../../../src/runtime/errors';
+import { plan } from '../../../src/runtime/plan';
 import { Random } from '../../../src/runtime/random';
 import { openGolden, relativeError } from '../../helpers/goldens';
 import { openTestGpu } from '../../helpers/gpu';
@@ -111,4 +116,15 @@ test('references: none, and an interruption', async () => {
   await expect(WinClipDetector.create(clip, shape, { ...none, count: 1, signal })).rejects.toThrow(
     AbortedError,
   );
+});
+
+test('ViT-L/14 at 240 px fits a portable device', () => {
+  const config = readClipConfig(syntheticClip('vitl14'));
+  const shape = { config, activation: 'gelu', dtype: 'f32', batch: 1, imageSize: 240 } as const;
+  const { arenas, flops } = plan(winClipGraph(shape), PORTABLE);
+  expect(Math.max(...arenas)).toBeLessThan(PORTABLE.maxBindingBytes);
+  // The windows' 3530 tokens beside the image's 290.
+  const { flops: image } = plan(imageEmbeddingGraph(shape), PORTABLE);
+  expect(flops / image).toBeGreaterThan(11);
+  expect(flops / image).toBeLessThan(14);
 });
