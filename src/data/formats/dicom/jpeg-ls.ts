@@ -191,10 +191,11 @@ class Scan {
       line.here[0] = line.above[1]!;
     }
     for (let x = 1; x <= width; ) {
-      const flat = group.every(({ above, here }) => {
+      let flat = true;
+      for (const { above, here } of group) {
         const [a, b, c, d] = [here[x - 1]!, above[x]!, above[x - 1]!, above[x + 1]!];
-        return Math.abs(d - b) <= near && Math.abs(b - c) <= near && Math.abs(c - a) <= near;
-      });
+        if (Math.abs(d - b) > near || Math.abs(b - c) > near || Math.abs(c - a) > near) flat = false;
+      }
       if (!flat) {
         for (const { above, here } of group) {
           here[x] = this.#regular(here[x - 1]!, above[x]!, above[x - 1]!, above[x + 1]!);
@@ -320,26 +321,39 @@ class Scan {
   #code(k: number, limit: number): number {
     const longest = limit - this.#valueBits - 1;
     let high = 0;
-    while (this.#read(1) === 0) if (++high > longest) throw this.cutOff();
+    for (;;) {
+      if (this.#count === 0) this.#fill();
+      const zeros = Math.min(Math.clz32(this.#bits << (32 - this.#count)), this.#count);
+      high += zeros;
+      this.#count -= zeros;
+      if (high > longest) throw this.cutOff();
+      if (this.#count === 0) continue;
+      this.#count--;
+      break;
+    }
     const value = high < longest ? high * 2 ** k + this.#read(k) : this.#read(this.#valueBits) + 1;
     // Errors are below the range, doubled for their sign.
     if (value > 2 * this.#span + 1) throw this.cutOff();
     return value;
   }
 
-  /** The next `count` bits, up to 24. After a byte 0xff the next byte begins with a stuffed 0. @throws at the data's end. */
+  /** The next `count` bits, up to 24. @throws at the data's end. */
   #read(count: number): number {
-    while (this.#count < count) {
-      const byte = this.bytes[this.at];
-      if (byte === undefined || (this.#stuffed && byte >= 0x80) || count > 24) throw this.cutOff();
-      if (!this.#stuffed && byte === 0xff && (this.bytes[this.at + 1] ?? 0xff) >= 0x80) throw this.cutOff();
-      const width = this.#stuffed ? 7 : 8;
-      this.#bits = ((this.#bits & 0xffffff) << width) | byte;
-      this.#count += width;
-      this.#stuffed = byte === 0xff;
-      this.at++;
-    }
+    if (count > 24) throw this.cutOff();
+    while (this.#count < count) this.#fill();
     this.#count -= count;
     return (this.#bits >>> this.#count) & ((1 << count) - 1);
+  }
+
+  /** One byte more; after a byte 0xff the next one begins with a stuffed 0, which does not count. */
+  #fill(): void {
+    const byte = this.bytes[this.at];
+    if (byte === undefined || (this.#stuffed && byte >= 0x80)) throw this.cutOff();
+    if (!this.#stuffed && byte === 0xff && (this.bytes[this.at + 1] ?? 0xff) >= 0x80) throw this.cutOff();
+    const width = this.#stuffed ? 7 : 8;
+    this.#bits = ((this.#bits & 0xffffff) << width) | byte;
+    this.#count += width;
+    this.#stuffed = byte === 0xff;
+    this.at++;
   }
 }
