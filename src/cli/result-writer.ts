@@ -2,12 +2,14 @@
 import { mkdir } from 'node:fs/promises';
 import systemPath, { dirname, join, type PlatformPath } from 'node:path';
 import type { RgbImage } from '../data/image';
+import type { Judgement } from '../evaluation/judge';
 import { writeFileAtomic } from '../io/node/write-file';
 import { newUid, secondaryCapture } from '../io/write-dicom';
 import type { Detection } from '../model/detector';
 import { encodeJpeg, encodePng } from '../platform/node/encode-png';
 import {
   type ColormapName,
+  mapContour,
   mapRange,
   overlayHeatmap,
   type Report,
@@ -52,17 +54,28 @@ export class ResultWriter {
     return join(this.options.out, this.#names.get(path)!);
   }
 
-  /** Writes the heatmap over the original, at its own size. @param top largest value that a map can have. */
+  /**
+   * Writes the heatmap over the original, at its own size, with a contour where a threshold is known.
+   * @param top largest value that a map can have.
+   */
   async add(
     picture: Picture,
     image: RgbImage,
     detection: Detection,
     top = detection.levels.length,
+    judgement?: Judgement,
   ): Promise<void> {
     const { colormap, opacity } = this.options;
     const { score, levels, map, size } = detection;
     const range = this.options.range === 'full' ? ([0, top] as const) : mapRange(map);
-    const overlay = overlayHeatmap(image, map, size, { colormap, opacity, range });
+    const contour =
+      judgement?.contour === undefined ? undefined : { map: judgement.map, threshold: judgement.contour };
+    const overlay = overlayHeatmap(image, map, size, {
+      colormap,
+      opacity,
+      range,
+      ...(contour && { contour }),
+    });
     const path = this.nameOf(picture);
     await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(`${path}.heatmap.png`, [await encodePng(overlay)]);
@@ -75,6 +88,10 @@ export class ResultWriter {
       levels,
       range,
       rank: score,
+      ...(judgement && { label: judgement.label }),
+      ...(contour && {
+        outline: mapContour(contour.map, size, size, contour.threshold, { target: pictures.original }),
+      }),
       originalPng: await encodeJpeg(pictures.original),
       overlayPng: await encodeJpeg(pictures.heatmap),
       width: pictures.original.width,
@@ -139,7 +156,7 @@ export class ResultWriter {
     const pictured = this.#items.filter((item) => item.originalPng);
     if (pictured.length <= PICTURES) return;
     const lowest = pictured.reduce((a, b) => (b.rank < a.rank ? b : a));
-    const { originalPng: _original, overlayPng: _overlay, ...rest } = lowest;
+    const { originalPng: _original, overlayPng: _overlay, outline: _outline, ...rest } = lowest;
     this.#items[this.#items.indexOf(lowest)] = rest;
   }
 }

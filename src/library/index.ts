@@ -2,6 +2,8 @@
 export type { RgbImage } from '../data/image';
 export { makePhantom, modalities, type Phantom, type PhantomOptions } from '../data/phantoms';
 export type { GrayWindow, SliceGrid, Volume, VolumeOptions } from '../data/volume';
+export type { SavedCalibration } from '../evaluation/calibration';
+export { type Judgement, judge } from '../evaluation/judge';
 export type { EvaluationRecord, Protocol } from '../evaluation/record';
 export { modelChunks, trainingStateChunks } from '../io/training-state';
 export * from '../metrics';

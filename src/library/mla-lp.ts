@@ -1,3 +1,4 @@
+import { readCalibration, type SavedCalibration } from '../evaluation/calibration';
 import { openCheckpoint } from '../io/checkpoint';
 import type { ActivationKind } from '../kernels/activation/activation';
 import type { Clip } from '../model/clip';
@@ -67,6 +68,8 @@ export class MlaLp implements DetectionModel {
     readonly clip: Clip,
     private readonly detector: Detector,
     readonly batch: number,
+    /** The threshold that was saved with the model (`mla-lp eval --calibrate`): for `judge`. */
+    readonly calibration: SavedCalibration | undefined,
   ) {}
 
   get method(): Method {
@@ -133,10 +136,15 @@ export class MlaLp implements DetectionModel {
         ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
         : await fixedColumns(clip, sentencesFor(options, made), preset.activation);
       clip.releaseText();
+      // Scores of another size or preset are other scores.
+      const asMade = imageSize === made.imageSize && preset.name === made.preset;
+      const calibration =
+        trained && asMade ? readCalibration(trained.source.metadata, trained.source.label) : undefined;
       return new MlaLp(
         clip,
         await Detector.create(clip, { ...shape, text }, trained?.source, opened?.make, batch),
         batch,
+        calibration,
       );
     } catch (error) {
       await opened?.close();

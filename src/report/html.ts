@@ -25,6 +25,10 @@ export interface ReportItem {
   readonly score?: number;
   /** Scores of the stages, in order. */
   readonly levels?: readonly number[];
+  /** By a threshold, where the model has one. */
+  readonly label?: 'normal' | 'abnormal';
+  /** Outline of the map at its threshold: SVG path data in the picture's pixels. */
+  readonly outline?: string;
   /** Why there is no result. */
   readonly error?: string;
   /** PNG or JPEG. */
@@ -117,7 +121,7 @@ function table(items: readonly ReportItem[], stages: number): string {
     const name = hasPicture(item) ? `<a href="#image-${i}">${text(item.file)}</a>` : text(item.file);
     const cells = [`<th scope="row" data-sort="${text(item.file)}">${name}</th>`, number(item.score)];
     for (let k = 0; k < stages; k++) cells.push(number(item.levels?.[k]));
-    cells.push(`<td class="${status(item)}">${status(item)}</td>`);
+    cells.push(`<td class="${status(item)}">${verdict(item)}</td>`);
     return `<tr data-card="image-${i}">${cells.join('')}</tr>`;
   });
   return `<div class="scroll" tabindex="0" role="region" aria-labelledby="scores"><table id="table">
@@ -137,6 +141,12 @@ function status(item: ReportItem): 'ok' | 'failed' | 'invalid' {
   return item.score !== undefined && Number.isFinite(item.score) ? 'ok' : 'invalid';
 }
 
+/** The label where a threshold gives one; never for a result that is none. */
+function verdict(item: ReportItem): string {
+  const state = status(item);
+  return state === 'ok' && item.label ? `<span class="label-${item.label}">${item.label}</span>` : state;
+}
+
 function failures(failed: readonly ReportItem[]): string {
   const lines = failed.map(({ file, error }) => `<li><b>${text(file)}</b> ${text(error!)}</li>`);
   return `<section aria-labelledby="failed"><h2 id="failed">Failed</h2><ul class="failures">${lines.join('')}</ul></section>`;
@@ -146,6 +156,11 @@ function hasPicture(item: ReportItem): boolean {
   return item.error === undefined && item.originalPng !== undefined && item.overlayPng !== undefined;
 }
 
+function outline({ outline: path, width, height }: ReportItem): string {
+  if (!path || !width || !height) return '';
+  return `<svg class="outline" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" aria-hidden="true"><path d="${text(path)}"/></svg>\n`;
+}
+
 function card(item: ReportItem, i: number): string {
   if (!hasPicture(item)) return '';
   const size = item.width && item.height ? ` width="${item.width}" height="${item.height}"` : '';
@@ -153,11 +168,11 @@ function card(item: ReportItem, i: number): string {
   const low = item.range ? short(item.range[0]) : 'low';
   const high = item.range ? short(item.range[1]) : 'high';
   return `<article class="card" id="image-${i}">
-<h3><span class="name">${name}</span> <span class="score">${status(item) === 'ok' ? item.score!.toFixed(4) : 'invalid'}</span></h3>
+<h3><span class="name">${name}</span> <span class="score">${status(item) === 'ok' ? item.score!.toFixed(4) : 'invalid'}</span>${status(item) === 'ok' && item.label ? ` ${verdict(item)}` : ''}</h3>
 <div class="pair">
 <img alt="${name}, original"${size} src="${dataUri(item.originalPng!)}">
 <img alt="${name}, heatmap" class="heat"${size} src="${dataUri(item.overlayPng!)}">
-<input type="range" class="cut" min="0" max="100" value="50" step="0.5" aria-label="Original to the left, heatmap to the right of this point">
+${outline(item)}<input type="range" class="cut" min="0" max="100" value="50" step="0.5" aria-label="Original to the left, heatmap to the right of this point">
 </div>
 <div class="legend"><span>${low}</span><span class="scale"></span><span>${high}</span>
 <label>Opacity <input type="range" class="opacity" min="0" max="100" value="60"></label></div>

@@ -12,6 +12,8 @@ export interface OverlayOptions {
   readonly range?: readonly [low: number, high: number];
   /** Scale bar with the range's two numbers, at the lower right; left out on images under 48 pixels. */
   readonly scaleBar?: boolean;
+  /** Outlines where another map of the same size, or this one, reaches a threshold. */
+  readonly contour?: { readonly map?: Float32Array; readonly threshold: number };
 }
 
 /**
@@ -51,8 +53,30 @@ export function overlayHeatmap(
     }
   }
   const out = { width, height, data };
+  if (options.contour) {
+    const { map: other = map, threshold } = options.contour;
+    drawContour(out, other === map ? values : resampleMap(other, size, width, height), threshold);
+  }
   if (scaleBar) drawScaleBar(out, table, low, high);
   return out;
+}
+
+/** Of the outlines in reports, too. */
+const OUTLINE = [64, 224, 255] as const;
+
+/** Paints the inner edge of where values reach the threshold: pixels with a neighbour, four ways, that does not. */
+function drawContour(image: RgbImage, values: Float64Array, threshold: number): void {
+  const { width, height } = image;
+  const inside = (x: number, y: number) =>
+    x >= 0 && y >= 0 && x < width && y < height && values[y * width + x]! >= threshold;
+  const thickness = Math.max(1, Math.round(Math.min(width, height) / 256));
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!inside(x, y)) continue;
+      if (inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1)) continue;
+      fillRect(image, x, y, Math.min(thickness, width - x), Math.min(thickness, height - y), OUTLINE);
+    }
+  }
 }
 
 /**

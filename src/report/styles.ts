@@ -74,6 +74,10 @@ h3{display:flex;justify-content:space-between;gap:1rem;font-size:.95rem;margin:0
 .pair{position:relative;--cut:50%;--opacity:.6;background:#000}
 .pair img{display:block;width:100%;height:auto}
 .pair .heat{position:absolute;inset:0;height:100%;clip-path:inset(0 0 0 var(--cut));opacity:var(--opacity)}
+.pair .outline{position:absolute;inset:0;width:100%;height:100%;pointer-events:none}
+.pair .outline path{fill:none;stroke:#4fe3ff;stroke-width:2;vector-effect:non-scaling-stroke}
+.label-abnormal{color:var(--bad);font-weight:600}
+.label-normal{color:var(--soft)}
 .pair::after{content:"";position:absolute;inset:0 auto 0 var(--cut);width:2px;margin-left:-1px;background:#fff;box-shadow:0 0 4px #000;pointer-events:none}
 .pair::before{content:"";position:absolute;z-index:1;left:var(--cut);top:50%;width:1.7rem;height:1.7rem;margin:-.85rem 0 0 -.85rem;
 border-radius:50%;border:2px solid #fff;background:#0006;box-shadow:0 0 4px #000;pointer-events:none}

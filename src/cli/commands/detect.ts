@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { listImages } from '../../data/node/list-images';
+import { describeCalibration, type Judgement, judge } from '../../evaluation/judge';
 import { fileBytes } from '../../io/node/file-bytes';
 import { ensureWritableFolder } from '../../io/node/write-file';
 import { readInput } from '../../library/image-input';
@@ -257,7 +258,15 @@ export async function detectFiles(
       out === undefined
         ? undefined
         : new ResultWriter({ ...flags, out, dicom: flags.export === 'dicom' }, pictures);
-    fewShot = model.hasMemory ? new FewShotResults() : undefined;
+    const calibration = model instanceof MlaLp ? model.calibration : undefined;
+    if (!quiet && calibration) {
+      console.error(
+        calibration.protocol === 'few-shot' && !model.hasMemory
+          ? "The model's threshold is for scores with a memory bank: give --bank or --bank-images to have it applied."
+          : `Threshold: ${describeCalibration(calibration)}.`,
+      );
+    }
+    fewShot = model.hasMemory ? new FewShotResults(calibration) : undefined;
     finish = async () => {
       finish = undefined;
       if (fewShot) await finishFewShot(fewShot, flags.json === true, writer, volumeMaps);
@@ -274,9 +283,12 @@ export async function detectFiles(
           Precision: flags.precision,
           ...(bankTold && {
             'Few-shot': bankTold,
-            Scores: 'half zero-shot, half few-shot, each scaled to 0..1 over the images of this run',
+            Scores: calibration?.scaling
+              ? 'half zero-shot, half few-shot, each scaled as when the threshold was chosen'
+              : 'half zero-shot, half few-shot, each scaled to 0..1 over the images of this run',
           }),
           ...(normals && !bankTold && { 'Few-shot': `compared with ${normals.length} normal images` }),
+          ...(calibration && { Threshold: describeCalibration(calibration) }),
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
       });
@@ -300,8 +312,9 @@ export async function detectFiles(
           if (memory) await maps?.add(`${key}#memory`, memory.map, size);
           if (fewShot) await fewShot.add(picture, outcome.detection);
           else {
-            if (flags.json) printLine(picture, { score, levels });
-            await writer?.add(picture, outcome.image, outcome.detection);
+            const judgement = calibration && judge(outcome.detection, calibration);
+            if (flags.json) printLine(picture, { score, levels, ...labelOf(judgement) });
+            await writer?.add(picture, outcome.image, outcome.detection, levels.length, judgement);
             if (writer) await volumeMaps?.add(picture, writer.nameOf(picture), outcome.detection);
           }
           onDetection?.(file, outcome.detection);
@@ -349,14 +362,18 @@ async function finishFewShot(
   writer: ResultWriter | undefined,
   volumeMaps: VolumeMaps | undefined,
 ): Promise<void> {
-  for await (const { picture, score, levels, memory, fused, map, size } of results) {
-    if (json) printLine(picture, { score, levels, memory, ...(fused && { fused }) });
+  for await (const { picture, score, levels, memory, fused, map, size, judgement } of results) {
+    if (json) printLine(picture, { score, levels, memory, ...(fused && { fused }), ...labelOf(judgement) });
     if (!writer) continue;
     const image = await readInput(picture.input, 0);
     const shown = { score: fused?.score ?? score, levels, map, size };
-    await writer.add(picture, image, shown, fused ? 1 : levels.length);
+    await writer.add(picture, image, shown, fused ? 1 : levels.length, judgement);
     await volumeMaps?.add(picture, writer.nameOf(picture), shown);
   }
+}
+
+function labelOf(judgement: Judgement | undefined): { label?: Judgement['label'] } {
+  return judgement ? { label: judgement.label } : {};
 }
 
 /** One object a line, for `--json`. */
