@@ -32,6 +32,11 @@ export async function saveCalibration(
   );
 }
 
+/** Before long work begins. @throws OptionError for files that no threshold can be saved in. */
+export async function checkCalibratable(model: string): Promise<void> {
+  await readModel(model);
+}
+
 async function readModel(path: string): Promise<TrainingState> {
   const source = await openWeights(await fileBytes(path));
   try {

@@ -4,7 +4,7 @@ import type { FileResults } from '../evaluation/node/file-results';
 import type { EvaluationRecord } from '../evaluation/record';
 import { describeRecord } from '../evaluation/summary';
 import { type ChosenBank, chooseBank } from './bank';
-import { saveCalibration } from './calibration';
+import { checkCalibratable, saveCalibration } from './calibration';
 import { epochModels } from './epoch-models';
 import type { EvalFlags } from './evaluation-flags';
 import { openEvaluatedModel, trainedOn, versionsOf } from './evaluation-model';
@@ -39,6 +39,7 @@ export async function evaluateDataset(
   const quiet = flags.quiet === true;
   const best = flags.select === 'best-on-test';
   const models = best ? await epochModels(flags.model!) : [flags.model];
+  if (flags.calibrate !== undefined) for (const file of models) await checkCalibratable(file!);
   const candidates: Candidate[] = [];
   try {
     for (const [i, file] of models.entries()) {

@@ -190,3 +190,72 @@ describe('what cannot be', () => {
     ]);
   });
 });
+
+describe('a threshold saved with the model', () => {
+  const model = join(root, 'model.safetensors');
+  const weights = ['--weights', fixture('tiny/clip.safetensors')];
+  const tested = join(root, 'Tiny_AD/test');
+
+  test('is chosen by eval, kept in the file, and used by detect', async () => {
+    const options = ['--steps', '1', '--batch', '3', '--no-augment', '--quiet', '--image-size', String(SIZE)];
+    const init = ['--init', fixture('tiny/init.safetensors'), '--out', model];
+    const trained = await runCli(['train', join(root, 'Tiny_AD'), ...weights, ...init, ...options]);
+    expect(trained.code, trained.stderr).toBe(0);
+    const out = join(root, 'calibrated');
+    // No --image-size and no --no-augment: the model knows.
+    const flags = ['--bank', 'on', '--calibrate', 'youden', '--resamples', '0', '--out', out];
+    const evaluated = await runCli(['eval', join(root, 'Tiny_AD'), ...weights, '--model', model, ...flags]);
+    expect(evaluated.code, evaluated.stderr).toBe(0);
+    expect(evaluated.stderr).toContain('2 normal images that the model was trained on.');
+    expect(evaluated.stderr).toContain('It was chosen on test images');
+    const record = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8'));
+    const threshold = Number(/Threshold (\S+)/.exec(evaluated.stderr)![1]);
+
+    const bank = ['--bank-images', join(root, 'Tiny_AD/valid/good/img'), '--bank-versions', 'one'];
+    const detect = ['detect', tested, ...weights, '--checkpoint', model, '--json'];
+    const found = await runCli([...detect, ...bank, '--out', join(out, 'detect')]);
+    expect(found.code, found.stderr).toBe(0);
+    const lines = found.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { file: string; label: string });
+    expect(lines).toHaveLength(2);
+    for (const { file, label } of lines) {
+      const { score } = record.images.find(({ name }: { name: string }) => file.endsWith(name));
+      expect(label).toBe(score >= threshold * (1 - 1e-5) ? 'abnormal' : 'normal');
+    }
+    expect(new Set(lines.map(({ label }) => label)).has('abnormal')).toBe(true);
+    const page = readFileSync(join(out, 'detect/report.html'), 'utf8');
+    expect(page).toContain('class="label-abnormal"');
+    expect(page).toContain('class="outline"');
+
+    const withoutBank = await runCli(detect);
+    expect(withoutBank.stderr).toContain('threshold is for scores with a memory bank');
+    expect(withoutBank.stdout).not.toContain('label');
+  });
+
+  test('other files are not touched', async () => {
+    const foreign = join(root, 'foreign.safetensors');
+    cpSync(fixture('tiny/init.safetensors'), foreign);
+    const before = readFileSync(foreign);
+    const { code, stderr } = await runCli([
+      'eval',
+      join(root, 'Tiny_AD'),
+      '--weights',
+      fixture('tiny/clip.safetensors'),
+      '--model',
+      foreign,
+      '--image-size',
+      String(SIZE),
+      '--calibrate',
+      '--resamples',
+      '0',
+      '--out',
+      join(root, 'foreign'),
+      '--quiet',
+    ]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('mla-lp convert');
+    expect(readFileSync(foreign)).toEqual(before);
+  });
+});

@@ -119,6 +119,27 @@ test('report pictures are small, of one shape, and keep the aspect', () => {
   expect(fitWithin(flat(5000, 2, 9), 100)).toMatchObject({ width: 100, height: 1 });
 });
 
+test('the contour lies on pixels inside the threshold that border the outside', () => {
+  // Left half 0, right half 1, of which a map of its own is outlined.
+  const map = Float32Array.from({ length: 64 }, (_, i) => Number(i % 8 >= 4));
+  const options = { opacity: 0, scaleBar: false, contour: { threshold: 0.5 } };
+  const drawn = overlayHeatmap(flat(8, 8, 10), map, 8, options);
+  const painted = (x: number, y: number) => drawn.data[3 * (y * 8 + x)] !== 10;
+  for (let y = 0; y < 8; y++) {
+    for (let x = 0; x < 8; x++) {
+      const border = x === 4 || x === 7 || (x > 4 && (y === 0 || y === 7));
+      expect(painted(x, y), `${x},${y}`).toBe(border);
+    }
+  }
+  const other = map.map((v) => 1 - v);
+  const turned = overlayHeatmap(flat(8, 8, 10), map, 8, {
+    ...options,
+    contour: { map: other, threshold: 0.5 },
+  });
+  expect(turned.data[3 * 3]).not.toBe(10);
+  expect(turned.data[3 * 4]).toBe(10);
+});
+
 test('PNG goes round exactly, JPEG nearly', async () => {
   const image = { width: 5, height: 3, data: Uint8Array.from({ length: 45 }, (_, i) => (i * 37) & 255) };
   expect(await decodeImage(await encodePng(image), 'a.png')).toEqual(image);
