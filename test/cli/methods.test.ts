@@ -82,3 +82,9 @@ test.each([
   expect(run.stderr).toMatch(message);
   expect(run.code).toBe(2);
 });
+
+test('april-gan has no bank to write', async () => {
+  const run = await runCli(['train', data, ...WEIGHTS, '--method', 'april-gan', '--bank', '--quiet']);
+  expect(run.stderr).toMatch(/no --bank to write/);
+  expect(run.code).toBe(2);
+});

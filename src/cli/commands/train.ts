@@ -4,6 +4,7 @@ import { chooseShots, type Dataset } from '../../data/datasets';
 import { openDataset } from '../../data/node/datasets';
 import type { TrainingImage } from '../../library/node';
 import { sha256 } from '../../model/identity';
+import { OptionError } from '../../runtime/errors';
 import { shots } from '../options';
 import { openSession } from '../session';
 import { readShotList } from '../shot-list';
@@ -65,6 +66,12 @@ export async function fewShotRun(
   flags: TrainFlags,
 ): Promise<{ dataset: Dataset; run: TrainingPlan }> {
   const quiet = flags.quiet === true;
+  if (flags.bank === true && flags.method === 'april-gan') {
+    throw new OptionError(
+      'Method april-gan compares with normal images as they are: it has no --bank to write.',
+      'Leave it out, and give detect --bank-images.',
+    );
+  }
   const all = await openDataset(path, { split: 'valid' });
   const list = flags.shotList === undefined ? undefined : await readShotList(flags.shotList, flags.draw);
   const chosen = chooseShots(all, flags.shots, { seed: flags.seed, ...(list && { list }) });
