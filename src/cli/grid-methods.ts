@@ -43,8 +43,8 @@ export interface CellContext {
 export interface MethodRunner {
   /** Zero-shot: needs other data sets to train on. */
   readonly trains: boolean;
-  /** Why the method cannot do a cell; undefined where it can. */
-  readonly cannot?: (cell: Cell) => string | undefined;
+  /** Why the method cannot do a cell; undefined where it can. @param valid what is trained on, few-shot. */
+  readonly cannot?: (cell: Cell, valid?: Dataset) => string | undefined;
   readonly run: (cell: Cell, context: CellContext) => Promise<FinishedCell>;
 }
 
@@ -77,7 +77,7 @@ function noteOfOthers(others: readonly Dataset[], tested: string): string | unde
 /** @param method flags that make the command `eval` evaluate the method. */
 async function evaluateCell(
   context: CellContext,
-  method: Pick<EvalFlags, 'model' | 'method'>,
+  method: Pick<EvalFlags, 'model' | 'method' | 'augment'>,
   seed: number,
   shots: ChosenShots | undefined,
 ): Promise<EvaluationRecord> {
@@ -102,7 +102,6 @@ async function evaluateCell(
       seed,
       bank: shots ? 'on' : 'off',
       ...shots,
-      augment: true,
       out: folder,
       split: 'test',
       shard: { index: 1, of: 1 },
@@ -113,8 +112,8 @@ async function evaluateCell(
   return record!;
 }
 
-/** Adapters that are trained for each cell: few-shot on its shots, zero-shot on all other data sets. */
-function adapters(method: TrainingMethod): MethodRunner {
+/** Adapters or layers that are trained for each cell: few-shot on its shots, zero-shot on all other data sets. */
+function trained(method: TrainingMethod): MethodRunner {
   return {
     trains: true,
     async run(cell, context) {
@@ -122,7 +121,7 @@ function adapters(method: TrainingMethod): MethodRunner {
       const out = join(folder, MODEL);
       const progress = await trainingProgress(out);
       const shots = cell.protocol === 'few-shot' ? await shotsOf(cell, context) : undefined;
-      const object = shots && method === 'mvfa' ? knownDataset(cell.dataset)?.object : undefined;
+      const object = shots && method !== 'mla-lp' ? knownDataset(cell.dataset)?.object : undefined;
       const training = {
         ...flags,
         method,
@@ -133,6 +132,8 @@ function adapters(method: TrainingMethod): MethodRunner {
         resume: progress === 'begun',
         ...(object !== undefined && { object }),
       };
+      // APRIL-GAN compares with images as they are.
+      const augment = method !== 'april-gan';
       const notes: (string | undefined)[] = [];
       let run: TrainingPlan;
       if (shots) {
@@ -142,7 +143,7 @@ function adapters(method: TrainingMethod): MethodRunner {
         const zeroShot = await zeroShotRun(root, { ...training, holdOut: cell.dataset });
         run = zeroShot.run;
         notes.push(noteOfOthers(zeroShot.datasets, cell.dataset));
-        if (method === 'mvfa')
+        if (method !== 'mla-lp')
           notes.push('trained with sentences about a medical image, not about each data set’s own object');
       }
       if (progress !== 'trained') {
@@ -150,7 +151,7 @@ function adapters(method: TrainingMethod): MethodRunner {
         await trainer.destroy();
         await markTrained(out);
       }
-      const record = await evaluateCell(context, { model: out }, cell.seed, shots);
+      const record = await evaluateCell(context, { model: out, augment }, cell.seed, shots);
       const note = notes.filter((text) => text !== undefined).join('; ');
       return { record, ...(note && { note }) };
     },
@@ -159,14 +160,28 @@ function adapters(method: TrainingMethod): MethodRunner {
 
 /** By the name that `--methods` takes. */
 export const gridMethods: Readonly<Record<string, MethodRunner>> = {
-  mvfa: adapters('mvfa'),
-  'mla-lp': adapters('mla-lp'),
+  winclip: {
+    trains: false,
+    async run(cell, context) {
+      const shots = cell.protocol === 'few-shot' ? await shotsOf(cell, context) : undefined;
+      const record = await evaluateCell(context, { method: 'winclip', augment: false }, cell.seed, shots);
+      const note = shots && noteOfShots(shots);
+      return { record, ...(note !== undefined && { note }) };
+    },
+  },
+  'april-gan': {
+    ...trained('april-gan'),
+    cannot: ({ dataset }, valid) =>
+      valid && !valid.hasMasks ? `it learns from masks alone, and ${dataset} has none.` : undefined,
+  },
+  mvfa: trained('mvfa'),
+  'mla-lp': trained('mla-lp'),
   clip: {
     trains: false,
     cannot: ({ protocol }) =>
       protocol === 'few-shot' ? 'plain CLIP has no adapters that a memory bank could hold.' : undefined,
     run: async (cell, context) => ({
-      record: await evaluateCell(context, { method: 'clip' }, cell.seed, undefined),
+      record: await evaluateCell(context, { method: 'clip', augment: false }, cell.seed, undefined),
     }),
   },
 };

@@ -80,21 +80,19 @@ async function runCell(run: GridRun, cell: Cell, path: string): Promise<CellOutc
 
 /** What is known to stand in a cell's way before anything is computed. */
 async function obstacle(cell: Cell, folders: ReadonlyMap<string, string>): Promise<string | undefined> {
-  const { trains, cannot: excuse } = gridMethod(cell.method);
-  const cannot = excuse?.(cell);
-  if (cannot !== undefined) return cannot;
+  const { trains, cannot } = gridMethod(cell.method);
   const path = folders.get(cell.dataset.toLowerCase());
   if (path === undefined) return `there is no folder ${cell.dataset}_AD.`;
   try {
     await openDataset(path, { split: 'test' });
     if (cell.shots === undefined) {
-      return trains && folders.size < 2 ? 'there is no other data set to train on.' : undefined;
+      return trains && folders.size < 2 ? 'there is no other data set to train on.' : cannot?.(cell);
     }
-    const { images } = await openDataset(path, { split: 'valid' });
-    const abnormal = images.filter((image) => image.abnormal).length;
-    const least = Math.min(abnormal, images.length - abnormal);
+    const valid = await openDataset(path, { split: 'valid' });
+    const abnormal = valid.images.filter((image) => image.abnormal).length;
+    const least = Math.min(abnormal, valid.images.length - abnormal);
     const there = least === 1 ? 'there is only 1 image' : `there are only ${least} images`;
-    return least < cell.shots ? `${there} of a class to train on.` : undefined;
+    return least < cell.shots ? `${there} of a class to train on.` : cannot?.(cell, valid);
   } catch (error) {
     if (error instanceof OptionError) return error.message;
     throw error;

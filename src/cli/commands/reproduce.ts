@@ -25,6 +25,9 @@ import { commandLine } from '../shell';
 import { sidecarImageSize } from '../sidecar';
 import { addHyperparameters, requireWeights } from '../training-flags';
 
+/** Those of the paper's tables. */
+const TABLE_METHODS = ['winclip', 'april-gan', 'mvfa', 'mla-lp'];
+
 interface ReproduceFlags extends GridFlags {
   data: string;
   out: string;
@@ -49,7 +52,7 @@ export function registerReproduce(program: Command): void {
       'folder for results and tables; the same command with the same folder goes on where it stopped',
       'mla-lp-reproduce',
     )
-    .option('--methods <names>', `any of ${Object.keys(gridMethods).join(', ')}`, list, ['mla-lp'])
+    .option('--methods <names>', `any of ${Object.keys(gridMethods).join(', ')}`, list, TABLE_METHODS)
     .option(
       '--shots <k,...>',
       'of the few-shot table',
