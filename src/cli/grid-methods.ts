@@ -147,7 +147,11 @@ function trained(method: TrainingMethod): MethodRunner {
           notes.push('trained with sentences about a medical image, not about each data set’s own object');
       }
       if (progress !== 'trained') {
-        const trainer = await trainToFile({ ...run, session: await context.session() });
+        const trainer = await trainToFile({
+          ...run,
+          session: await context.session(),
+          goOn: 'The same command goes on from there.',
+        });
         await trainer.destroy();
         await markTrained(out);
       }

@@ -33,6 +33,8 @@ export interface TrainingRunOptions {
   /** Longest time without a saved state, s. */
   readonly saveSeconds: number;
   readonly quiet: boolean;
+  /** What messages tell an interrupted user; the command with --resume unless told. */
+  readonly goOn?: string;
 }
 
 /** A run before its device is open. */
@@ -59,15 +61,15 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
   const lock = await acquireLock(out);
   const interrupt = new AbortController();
   let saved = 0;
+  const { goOn = 'The same command with --resume goes on from there.' } = run;
+  const hint = () => (saved > 0 ? goOn : 'Nothing was saved yet.');
   const stop = (signal: NodeJS.Signals) => {
     process.exitCode = signal === 'SIGTERM' ? 143 : 130;
     interrupt.abort();
     if (!quiet) console.error('\nStopping after this step; once more to stop at once.');
     // Exits at once the second time, or when a step takes longer than anybody waits.
     setTimeout(() => {
-      console.error(
-        `mla-lp: this step takes too long; the last saved one is step ${saved}. ${resumeHint(saved)}`,
-      );
+      console.error(`mla-lp: this step takes too long; the last saved one is step ${saved}. ${hint()}`);
       process.exit();
     }, GRACE_MS).unref();
     process.once('SIGINT', () => process.exit()).once('SIGTERM', () => process.exit());
@@ -101,7 +103,7 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
     } catch (error) {
       if (!(error instanceof AbortedError)) throw error;
       await save();
-      console.error(`Stopped after step ${saved} of ${trainer.totalSteps}. ${resumeHint(saved)}`);
+      console.error(`Stopped after step ${saved} of ${trainer.totalSteps}. ${hint()}`);
       throw error;
     }
     await save();
@@ -124,7 +126,7 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
       return await attempt(savedHere ? await openSaved(state) : resumed);
     }
   } catch (error) {
-    if (error instanceof DeviceLostError) console.error(`mla-lp: ${resumeHint(saved)}`);
+    if (error instanceof DeviceLostError) console.error(`mla-lp: ${hint()}`);
     await trainer?.destroy();
     throw error;
   } finally {
@@ -161,10 +163,6 @@ async function ensureWritableFile(path: string): Promise<void> {
   if (there && !there.isFile())
     throw new OptionError(`${path}: this is no file.`, 'Give the name of a file.');
   await ensureWritableFolder(dirname(resolve(path)));
-}
-
-function resumeHint(saved: number): string {
-  return saved > 0 ? 'The same command with --resume goes on from there.' : 'Nothing was saved yet.';
 }
 
 async function loop(
