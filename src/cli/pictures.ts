@@ -44,7 +44,9 @@ export async function openPictures(files: readonly string[], flags: VolumeFlags)
     ...(window && { window }),
     ...(volume !== undefined && { volume }),
   };
-  const found = await findVolumes(files, (file) => openVolume(file, options));
+  const found = await findVolumes(files, (file, shared) =>
+    openVolume(file, { ...options, ...(shared && { window: shared }) }),
+  );
   const given = Object.entries({ axis, slices: flags.slices, window, volume }).find(
     ([, value]) => value !== undefined,
   );

@@ -1,6 +1,6 @@
 /** The single-frame files of a DICOM series as one volume. */
 import { planesToGrid } from './formats/dicom/dicom';
-import type { SeriesPlace, Volume } from './volume';
+import type { GrayWindow, SeriesPlace, Volume } from './volume';
 
 /** A file of one frame. */
 export interface SeriesMember {
@@ -47,20 +47,44 @@ function alongNormal(group: readonly SeriesMember[]): (number | undefined)[] {
 }
 
 /**
- * @param members in order. @param open opens a member's file; its window is the file's own.
+ * @param members in order. @param open opens a member's file, with the window given or the file's own. Where files name no
+ * window, all are decoded once for the one that they share.
  */
 export function seriesVolume(
   members: readonly SeriesMember[],
   warnings: readonly string[],
-  open: (member: SeriesMember) => Promise<Volume>,
+  open: (member: SeriesMember, window?: GrayWindow) => Promise<Volume>,
 ): Volume {
   const [first, last] = [members[0]!, members[members.length - 1]!];
+  let shared: Promise<GrayWindow | undefined> | undefined;
   return {
     format: 'dicom',
     slices: members.length,
     warnings,
     grid: planesToGrid(first.columns, first.rows, members.length, first.place.plane, last.place.plane),
     label: (i) => `slice ${i}`,
-    slice: async (i) => (await open(members[i]!)).slice(0),
+    async slice(i) {
+      const member = members[i]!;
+      const volume = await open(member);
+      if (!volume.valueRange) return volume.slice(0);
+      shared ??= sharedWindow(members, open);
+      const window = await shared;
+      return (window ? await open(member, window) : volume).slice(0);
+    },
   };
+}
+
+/** From the lowest to the highest value of all members that name no window; undefined where these are equal. */
+async function sharedWindow(
+  members: readonly SeriesMember[],
+  open: (member: SeriesMember) => Promise<Volume>,
+): Promise<GrayWindow | undefined> {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const member of members) {
+    const range = await (await open(member)).valueRange?.();
+    low = Math.min(low, range?.[0] ?? low);
+    high = Math.max(high, range?.[1] ?? high);
+  }
+  return high > low ? { center: (low + high) / 2, width: high - low } : undefined;
 }

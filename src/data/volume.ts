@@ -58,6 +58,8 @@ export interface Volume {
   readonly grid: SliceGrid;
   /** Of a DICOM file. */
   readonly place?: SeriesPlace;
+  /** Lowest and highest gray value; there where they are black and white because the file names no window. */
+  valueRange?(): Promise<readonly [number, number]>;
   /** What messages and reports call slice i; slices count from 0. */
   label(i: number): string;
   /** Decodes slice i. @throws BadImageError */

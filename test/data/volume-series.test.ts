@@ -1,11 +1,11 @@
 /** Files of a DICOM series: which belong together, in which order; volumes among other files. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { listImages } from '../../src/data/node/list-images';
 import { findVolumes } from '../../src/data/node/volumes';
-import { openVolume } from '../../src/data/volume';
+import { type GrayWindow, openVolume } from '../../src/data/volume';
 import { groupSeries, type SeriesMember } from '../../src/data/volume-series';
 import { openVolume as openFile } from '../../src/library/node';
 import { decoders } from '../../src/platform/node/decode-image';
@@ -95,6 +95,26 @@ test('a folder of mixed files', async () => {
   // LPS+ to RAS+: left and back change sign; 0.25 mm between columns, 0.5 between rows, 3 between slices.
   expect(series.volume.grid.affine).toEqual([-0.25, 0, 0, -1, 0, -0.5, 0, -2, 0, 0, 3, 0]);
   expect(series.volume.grid.spacing).toEqual([0.25, 0.5, 3]);
+});
+
+test('slices of files without a window share one, unless it is given', async () => {
+  const series = join(folder, 'plain');
+  mkdirSync(series);
+  for (const [i, high] of [100, 50, 200].entries()) {
+    const place = [el(0x00200013, 'IS', String(i))];
+    writeFileSync(join(series, `${i}.dcm`), plain({ rows: 1, columns: 2 }, Uint8Array.of(0, high), place));
+  }
+  const files = await listImages([series]);
+  const levels = async (given?: GrayWindow) => {
+    const [found] = await findVolumes(files, (file, shared) => {
+      const window = given ?? shared;
+      return openFile(file, window && { window });
+    });
+    if (found?.kind !== 'volume') throw new Error('no series');
+    return Promise.all([0, 1, 2].map(async (i) => (await found.volume.slice(i)).data[3]));
+  };
+  expect(await levels()).toEqual([128, 64, 255]);
+  expect(await levels({ center: 50, width: 100 })).toEqual([255, 128, 255]);
 });
 
 test('a multi-frame file tells each plane', async () => {

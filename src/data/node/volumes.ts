@@ -1,7 +1,7 @@
 /** Volumes among files: which files hold several slices, which belong to one DICOM series. Node only. */
 import { dirname } from 'node:path';
 import { BadImageError, type MlaLpError } from '../../runtime/errors';
-import { isVolumeFile, type Volume } from '../volume';
+import { type GrayWindow, isVolumeFile, type Volume } from '../volume';
 import { groupSeries, type SeriesMember, seriesVolume } from '../volume-series';
 import { firstBytes } from './first-bytes';
 
@@ -30,7 +30,7 @@ const HEAD = 352;
  */
 export async function findVolumes(
   files: readonly string[],
-  openFile: (file: string) => Promise<Volume>,
+  openFile: (file: string, window?: GrayWindow) => Promise<Volume>,
 ): Promise<FoundFile[]> {
   const opened = new Recent(openFile, 2);
   const found: FoundFile[] = [];
@@ -68,7 +68,9 @@ export async function findVolumes(
     const names = group.map(({ name }) => name);
     const inGroup = new Set(names);
     const all = [...new Set(names.flatMap((name) => warnings.get(name) ?? []))];
-    const volume = seriesVolume(group, all, ({ name }) => opened.get(name));
+    const volume = seriesVolume(group, all, ({ name }, window) =>
+      window ? openFile(name, window) : opened.get(name),
+    );
     const at = found.findIndex((entry) => entry.kind === 'single' && inGroup.has(entry.file));
     const series: FoundFile = { kind: 'volume', name: dirname(names[0]!), files: names, volume };
     found.splice(at, 1, series);

@@ -29,10 +29,13 @@ export async function openDicom(
   const file = await readDicom(bytes, name, limits);
   const image = describeImage(file, name, limits, !options.window && !options.mask);
   const frames = new FrameReader(image, locateFrames(file.attributes, image, name), decoders, name, limits);
-  // A wrong rescaling or window is an error now, not in the middle of a run.
-  if (isGray(image) && !options.mask) image.gray(0);
   const window: Window | undefined = options.window && { ...options.window, kind: 'LINEAR_EXACT' };
   let range: Promise<readonly [number, number]> | undefined;
+  const valueRange = () => {
+    range ??= rangeOfAll(frames, image);
+    return range;
+  };
+  const first = isGray(image) && !options.mask && !window ? image.gray(0) : undefined;
   const place = seriesPlace(file.attributes, image);
   return {
     format: 'dicom',
@@ -40,6 +43,7 @@ export async function openDicom(
     warnings: file.warnings,
     grid: gridOf(image),
     ...(place && { place }),
+    ...(first && !first.window && !first.voi && { valueRange }),
     label: (i) => `slice ${i}`,
     async slice(i) {
       const samples = await frames.read(i);
@@ -49,8 +53,7 @@ export async function openDicom(
       const gray = modalityValues(samples, transform);
       if (window) return renderGray(image, gray, { window }, [0, 0]);
       if (transform.window || transform.voi) return renderGray(image, gray, transform, [0, 0]);
-      range ??= rangeOfAll(frames, image);
-      return renderGray(image, gray, {}, await range);
+      return renderGray(image, gray, {}, await valueRange());
     },
   };
 }
