@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The training step of `npm run bench -- train --model vitl14`, in PyTorch, for a GPU beside it. Needs PyTorch 2.2 or newer, nothing else.
+"""The training step of `npm run bench -- train --model vitl14`, in PyTorch, for a GPU beside it. Needs PyTorch 2.3 or newer, nothing else.
 
     python3 bench/model/pytorch_train.py --batch 16 --dtype f32 f16 > pytorch.json
 

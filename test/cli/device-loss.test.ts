@@ -42,6 +42,7 @@ async function train(
     for (const lines of losing) {
       const { gpu } = session;
       while (running && (session.gpu !== gpu || linesIn(name) < lines)) await sleep(1);
+      firstLine = readFileSync(logPath(name), 'utf8').split('\n')[0];
       gpu.device.destroy();
       while (running && session.gpu === gpu) await sleep(1);
     }
@@ -61,6 +62,9 @@ async function train(
   return said.join('\n');
 }
 
+/** Of the log when the device was taken away, times included. */
+let firstLine: string | undefined;
+
 function linesIn(name: string): number {
   return existsSync(logPath(name)) ? readFileSync(logPath(name), 'utf8').split('\n').length - 1 : 0;
 }
@@ -71,6 +75,8 @@ test('a lost device is replaced once, and the run ends in the same bits', async 
   expect(said).toMatch(/The GPU device was .*A fresh one goes on after step [1-5]\./);
   expect(modelOf('lost').equals(modelOf('whole'))).toBe(true);
   expect(lossesOf('lost')).toEqual(lossesOf('whole'));
+  // It went on, and did not begin again: times would be others.
+  expect(readFileSync(logPath('lost'), 'utf8').split('\n')[0]).toBe(firstLine);
 });
 
 test('the second loss is an error that says how to go on', async () => {
