@@ -1,26 +1,26 @@
 /**
- * It learns: from fresh adapters and prompts, a short training on drawn phantoms finds lesions in phantoms that it never saw.
- * (Seen on SwiftShader: 0.935 by image, 0.950 by pixel; plain CLIP on its own captions reaches 0.917 and 0.960 here.)
+ * It learns. phantom-clip never saw breast ultrasound; trained for 24 steps on 64 phantoms of it, it finds lesions in others clearly
+ * better than chance and than plain CLIP with the captions it came with. By image twice: the detection score, and the
+ * map's maximum, which the paper takes where there are masks. What else was tried, and did no better: docs/train.md.
  */
+
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { RgbImage } from '../../src/data/image';
-import { makePhantom, modalities, type Phantom } from '../../src/data/phantoms';
+import { makePhantom, type Phantom } from '../../src/data/phantoms';
 import { createTrainer, loadClip, MlaLp, type MlaLpOptions } from '../../src/library/node';
 import { auroc, pixelMetrics } from '../../src/metrics';
+import { parsePrompts } from '../../src/model/prompts';
 import { openTestGpu } from '../helpers/gpu';
 
-const ROOT = join(import.meta.dirname, '../..');
+const WEIGHTS = join(import.meta.dirname, '../../weights/phantom-clip');
 const SIZE = 112;
 const gpu = await openTestGpu();
 
 function phantoms(seed: number, count: number): Phantom[] {
   return Array.from({ length: count }, (_, i) =>
-    makePhantom(seed + i, {
-      size: SIZE,
-      modality: modalities[Math.floor(i / 2) % modalities.length]!,
-      abnormal: i % 2 === 1,
-    }),
+    makePhantom(seed + i, { size: SIZE, modality: 'breast ultrasound', abnormal: i % 2 === 1 }),
   );
 }
 
@@ -29,31 +29,42 @@ function picture(mask: Uint8Array): RgbImage {
   return { width: SIZE, height: SIZE, data };
 }
 
-test('beats chance clearly on held-out phantoms, by image and by pixel', { timeout: 900_000 }, async () => {
-  const clip = await loadClip(gpu, join(ROOT, 'weights/phantom-clip.safetensors'));
-  const held = phantoms(2026, 36);
+test('a short training beats plain CLIP and chance on held-out phantoms', { timeout: 900_000 }, async () => {
+  const clip = await loadClip(gpu, `${WEIGHTS}.safetensors`);
+  const held = phantoms(2026, 120);
+  const labels = held.map(({ abnormal }) => abnormal);
   const evaluate = async (options: MlaLpOptions) => {
-    const model = await MlaLp.load(clip, { ...options, imageSize: SIZE, batch: 4 });
+    const model = await MlaLp.load(clip, { ...options, imageSize: SIZE, batch: 8 });
     const found = await model.detect(held.map(({ image }) => image));
+    await model.destroy();
     const pixel = await pixelMetrics(
       found.map(({ map }, i) => ({ map, mask: held[i]!.mask })),
       { resamples: 0 },
     );
-    const image = auroc(
-      held.map(({ abnormal }) => abnormal),
-      found.map(({ score }) => score),
-    );
-    await model.destroy();
-    return { image, pixel: pixel.auroc.value };
+    return {
+      score: auroc(
+        labels,
+        found.map(({ score }) => score),
+      ),
+      peak: auroc(
+        labels,
+        found.map(({ map }) => map.reduce((a, b) => Math.max(a, b))),
+      ),
+      pixel: pixel.auroc.value,
+    };
   };
-  const images = phantoms(5000, 48).map(({ image, abnormal, mask }) => ({
+  const prompts = parsePrompts(readFileSync(`${WEIGHTS}.prompts.json`, 'utf8'), 'prompts');
+  const time = performance.now();
+  const plain = await evaluate({ method: 'clip', prompts });
+  const t1 = performance.now();
+  const images = phantoms(5000, 64).map(({ image, abnormal, mask }) => ({
     image,
     abnormal,
     ...(abnormal && { mask: picture(mask) }),
   }));
   const trainer = await createTrainer(clip, images, {
     imageSize: SIZE,
-    batch: 8,
+    batch: 4,
     steps: 24,
     augment: false,
     adapterRate: 1e-3,
@@ -61,10 +72,16 @@ test('beats chance clearly on held-out phantoms, by image and by pixel', { timeo
     schedule: 'cosine',
     warmup: 2,
   });
-  for await (const _ of trainer.run());
+  for await (const _ of trainer.run()) console.log(_.step, _.loss, _.ms);
+  const t2 = performance.now();
   const trained = await evaluate({ checkpoint: await trainer.checkpoint() });
+  console.log(plain, trained, t1 - time, t2 - t1, performance.now() - t2);
   await trainer.destroy();
   await clip.close();
-  expect(trained.image).toBeGreaterThan(0.8);
-  expect(trained.pixel).toBeGreaterThan(0.85);
+  // Between seeds the three differ by 0.02, 0.04 and 0.005.
+  expect(trained.score).toBeGreaterThan(plain.score + 0.04);
+  expect(trained.peak).toBeGreaterThan(plain.peak + 0.1);
+  expect(trained.pixel).toBeGreaterThan(plain.pixel + 0.03);
+  expect(trained.peak).toBeGreaterThan(0.75);
+  expect(trained.pixel).toBeGreaterThan(0.9);
 });
