@@ -9,7 +9,7 @@ import { Clip } from '../../src/model/clip';
 import { readClipConfig } from '../../src/model/clip-config';
 import { fixedColumns } from '../../src/model/fixed-columns';
 import { AUTHORS, PAPER } from '../../src/model/presets';
-import { fixedPrompts } from '../../src/model/prompts';
+import { fixedPrompts, type PromptSet } from '../../src/model/prompts';
 import { AbortedError, OptionError, ValueError } from '../../src/runtime/errors';
 import type { TrainingSample } from '../../src/training/samples';
 import type { TrainingState } from '../../src/training/state';
@@ -91,41 +91,46 @@ test.each(['adam', 'adamw', 'sgd'] as const)('%s lowers the loss', async (optimi
 });
 
 describe('method mvfa', () => {
-  const MVFA = { method: 'mvfa', preset: AUTHORS, object: 'Brain' } as const;
+  const own = { normal: ['fine.'], abnormal: ['broken.'] };
+  const MVFA = { method: 'mvfa', sentences: own } as const;
+  const textOf = async (options: MlaLpOptions) => {
+    const model = await MlaLp.load(clip, options);
+    await model.destroy();
+    return model.text;
+  };
 
   test('trains adapters against fixed sentences, which detection reads out of the model', async () => {
     const trainer = await Trainer.create(clip, samples, { ...BASE, ...MVFA, augment: false, steps: 2 });
     for await (const _ of trainer.run());
-    const model = await trainer.state('model');
-    expect([...model.parameters.keys()].filter((name) => !/^(seg|det)_adapters\.\d/.test(name))).toEqual([]);
-    for (const [name, { values }] of model.parameters) {
-      const same = Buffer.from(values.buffer).equals(Buffer.from((await init.read(name)).buffer));
+    const checkpoint = await trainer.checkpoint();
+    await trainer.destroy();
+    expect([...checkpoint.tensors.keys()].filter((name) => !/^(seg|det)_adapters\.\d/.test(name))).toEqual(
+      [],
+    );
+    for (const name of checkpoint.tensors.keys()) {
+      const same = Buffer.from((await checkpoint.read(name)).buffer).equals(
+        Buffer.from((await init.read(name)).buffer),
+      );
       expect(same, name).toBe(name.includes('3.fc2'));
     }
-    const detect = async (options: MlaLpOptions) => {
-      const detector = await MlaLp.load(clip, { checkpoint: await trainer.checkpoint(), ...options });
-      const { text, preset } = detector;
-      await detector.destroy();
-      return { text, preset };
-    };
-    const own = { normal: ['fine.'], abnormal: ['broken.'] };
-    const brain = await fixedColumns(clip, fixedPrompts('Brain'), 'gelu');
-    expect((await detect({ nativePrompts: own })).text).toEqual(brain);
-    expect((await detect({})).preset).toBe('authors');
-    expect((await detect({ prompts: own })).text).toEqual(await fixedColumns(clip, own, 'gelu'));
-    await trainer.destroy();
+    const other = { normal: ['all is well.'], abnormal: ['a lesion.'] };
+    const columns = (prompts: PromptSet) => fixedColumns(clip, prompts, PAPER.activation);
+    expect(await textOf({ checkpoint, nativePrompts: other })).toEqual(await columns(own));
+    expect(await textOf({ checkpoint, prompts: other })).toEqual(await columns(other));
+  });
 
-    const sentences = await Trainer.create(clip, samples, {
+  test("or against MVFA's, which name their object", async () => {
+    const trainer = await Trainer.create(clip, samples, {
       ...BASE,
       method: 'mvfa',
-      sentences: own,
+      object: 'Brain',
       steps: 2,
     });
-    const checkpoint = await sentences.checkpoint();
-    await sentences.destroy();
-    const again = await MlaLp.load(clip, { checkpoint });
-    expect(again.text).toEqual(await fixedColumns(clip, own, 'quick_gelu'));
-    await again.destroy();
+    const checkpoint = await trainer.checkpoint();
+    await trainer.destroy();
+    expect(checkpoint.metadata.get('object')).toBe('Brain');
+    const columns = await fixedColumns(clip, fixedPrompts('Brain'), PAPER.activation);
+    expect(await textOf({ checkpoint, nativePrompts: own })).toEqual(columns);
   });
 
   test('is resumed with its own sentences only; mla-lp takes none', async () => {
@@ -133,9 +138,11 @@ describe('method mvfa', () => {
     const part = await train(1, MVFA);
     const rest = await train(2, { ...MVFA, resume: await reread(part.state) });
     expect(bytesOf(rest.state).equals(bytesOf(whole.state))).toBe(true);
-    const other = { ...MVFA, object: 'Liver', resume: part.state };
-    await expect(train(1, other)).rejects.toThrow(/other sentences/);
-    await expect(train(1, { preset: AUTHORS, resume: part.state })).rejects.toThrow(/method was "mvfa"/);
+    const other = { normal: ['fine.'], abnormal: ['torn.'] };
+    await expect(train(1, { ...MVFA, sentences: other, resume: part.state })).rejects.toThrow(
+      /other sentences/,
+    );
+    await expect(train(1, { resume: part.state })).rejects.toThrow(/method was "mvfa"/);
     await expect(train(1, { object: 'Brain' })).rejects.toThrow(/learns its prompts/);
   });
 });
