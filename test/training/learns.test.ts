@@ -29,9 +29,11 @@ function picture(mask: Uint8Array): RgbImage {
   return { width: SIZE, height: SIZE, data };
 }
 
-test('a short training beats plain CLIP and chance on held-out phantoms', { timeout: 900_000 }, async () => {
+test('a short training beats plain CLIP and chance on held-out phantoms', {
+  timeout: 1_800_000,
+}, async () => {
   const clip = await loadClip(gpu, `${WEIGHTS}.safetensors`);
-  const held = phantoms(2026, 120);
+  const held = phantoms(2026, 64);
   const labels = held.map(({ abnormal }) => abnormal);
   const evaluate = async (options: MlaLpOptions) => {
     const model = await MlaLp.load(clip, { ...options, imageSize: SIZE, batch: 8 });
@@ -54,9 +56,7 @@ test('a short training beats plain CLIP and chance on held-out phantoms', { time
     };
   };
   const prompts = parsePrompts(readFileSync(`${WEIGHTS}.prompts.json`, 'utf8'), 'prompts');
-  const t0 = performance.now();
   const plain = await evaluate({ method: 'clip', prompts });
-  const t1 = performance.now();
   const images = phantoms(5000, 64).map(({ image, abnormal, mask }) => ({
     image,
     abnormal,
@@ -73,12 +73,11 @@ test('a short training beats plain CLIP and chance on held-out phantoms', { time
     warmup: 2,
   });
   for await (const _ of trainer.run());
-  const t2 = performance.now();
   const trained = await evaluate({ checkpoint: await trainer.checkpoint() });
-  console.log(plain, trained, t1 - t0, t2 - t1, performance.now() - t2);
   await trainer.destroy();
   await clip.close();
-  // With three seeds the reference gave 0.70 to 0.76, 0.76 to 0.81 and 0.92 to 0.94; plain CLIP 0.65, 0.63 and 0.87.
+  // Seen: score 0.661 -> 0.771, peak 0.599 -> 0.775, pixel 0.879 -> 0.924. On 120 phantoms three seeds of a reference
+  // implementation gave 0.70 to 0.76, 0.76 to 0.81 and 0.92 to 0.94.
   expect(trained.peak).toBeGreaterThan(plain.peak + 0.08);
   expect(trained.pixel).toBeGreaterThan(plain.pixel + 0.025);
   expect(trained.score).toBeGreaterThan(plain.score);
