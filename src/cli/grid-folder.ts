@@ -36,19 +36,23 @@ export async function openGridFolder(out: string, identity: GridIdentity): Promi
   const path = join(out, IDENTITY);
   const text = await textAt(path);
   if (text === undefined) return writeJson(path, identity);
-  let before: GridIdentity;
-  try {
-    before = JSON.parse(text) as GridIdentity;
-  } catch {
-    throw new OptionError(`${path}: this is not what reproduce wrote.`, 'Choose another --out.');
-  }
-  const difference = identityDifference(before, identity);
+  const difference = identityDifference(parseIdentity(text, path), identity);
   if (difference !== undefined) {
     throw new OptionError(
       `${out} holds results of other settings: ${difference}.`,
       'Give the settings that it was begun with, or another --out.',
     );
   }
+}
+
+function parseIdentity(text: string, path: string): GridIdentity {
+  try {
+    const found: unknown = JSON.parse(text);
+    if (typeof found === 'object' && found !== null) return found as GridIdentity;
+  } catch {
+    // Said below.
+  }
+  throw new OptionError(`${path}: this is not what reproduce wrote.`, 'Choose another --out.');
 }
 
 /** Undefined unless the cell is finished and whole. */

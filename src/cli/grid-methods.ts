@@ -96,7 +96,8 @@ async function evaluateCell(
       precision,
       ...(heads !== undefined && { heads }),
       ...(textHeads !== undefined && { textHeads }),
-      select,
+      // What is not trained has no epochs to choose from.
+      select: method.model === undefined ? 'last' : select,
       resamples,
       pictures,
       seed,

@@ -66,6 +66,9 @@ async function runCell(run: GridRun, cell: Cell, path: string): Promise<CellOutc
     return { cell, state: 'open', reason: `Another process is at it. ${error.message}` };
   }
   try {
+    // Another process may have done it while this one was at other cells.
+    const finished = await readCell(folder);
+    if (finished) return { cell, ...finished };
     const { root, flags, session } = run;
     const result = await gridMethod(cell.method).run(cell, { session, root, path, folder, flags });
     await finishCell(folder, cell, result);

@@ -33,7 +33,7 @@ export function mergeResults(parts: readonly (RawResults & { readonly label: str
   return {
     header: first.header,
     outcomes: parts.flatMap((part) => part.outcomes).sort((a, b) => a.index - b.index),
-    versions: joinVersions(parts),
+    versions: joinVersions(parts.map((part) => part.versions)),
     commands: [...new Set(parts.flatMap((part) => part.commands))],
     maps: (index) => owner.get(index)!.maps(index),
   };
@@ -64,11 +64,14 @@ export function headerDifference(a: RawHeader, b: RawHeader): string | undefined
   return undefined;
 }
 
-function joinVersions(parts: readonly RawResults[]): Record<string, string> {
+const SEPARATOR = '; ';
+
+/** Several runs' versions: values that differ stand beside each other. */
+export function joinVersions(runs: readonly RawResults['versions'][]): Record<string, string> {
   const joined: Record<string, string> = {};
-  for (const key of new Set(parts.flatMap((part) => Object.keys(part.versions)))) {
-    const values = new Set(parts.map((part) => part.versions[key]).filter((v) => v !== undefined));
-    joined[key] = [...values].join('; ');
+  for (const key of new Set(runs.flatMap(Object.keys))) {
+    const values = new Set(runs.flatMap((versions) => versions[key]?.split(SEPARATOR) ?? []));
+    joined[key] = [...values].join(SEPARATOR);
   }
   return joined;
 }

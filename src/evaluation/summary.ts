@@ -32,12 +32,18 @@ export function recordText(record: EvaluationRecord): string {
   return `${JSON.stringify(record, undefined, 1)}\n`;
 }
 
+function isMetrics(metrics: unknown): boolean {
+  return typeof (metrics as Partial<EvaluationRecord['image']> | undefined)?.auroc?.value === 'number';
+}
+
 /** @throws OptionError when the text is no record. @param label what messages call it. */
 export function parseRecord(text: string, label: string): EvaluationRecord {
   const revive = (_key: string, value: unknown) => (value === null ? Number.NaN : value);
   try {
     const record = JSON.parse(text, revive) as EvaluationRecord;
-    if (record?.format === 'mla-lp evaluation 1' && Array.isArray(record.images)) return record;
+    const whole = Array.isArray(record?.images) && Array.isArray(record.failures) && isMetrics(record.image);
+    const pixels = record?.pixel === undefined || isMetrics(record.pixel);
+    if (record?.format === 'mla-lp evaluation 1' && whole && pixels) return record;
   } catch {
     // Said below.
   }

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -65,6 +65,33 @@ test('another evaluation in the same place is refused, saying what differs', asy
   await expect(write(path, { configuration: { weights: 'v' } })).rejects.toThrow('weights is w in one and v');
 });
 
+test('two runs in one place: the second is refused while the first writes', async () => {
+  const path = resultsPath(folder, 1, 1);
+  const first = await write(path);
+  await expect(write(path)).rejects.toThrow('is writing there');
+  await first.close();
+  await (await write(path)).remove();
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test('a run that goes on tries failures again, and names what ran before', async () => {
+  const path = resultsPath(folder, 1, 1);
+  const first = await write(path);
+  await fill(first, [0]);
+  await first.append({ index: 1, name: 'img/1.png', error: 'It is broken.' });
+  await first.close();
+  const versions = { adapter: 'another', node: 'v20' };
+  const second = await FileResults.write(path, { header: header(), versions, command: 'eval' });
+  expect([second.has(0), second.has(1)]).toEqual([true, false]);
+  expect(second.versions).toEqual({ adapter: 'made up; another', node: 'v20' });
+  await fill(second, [1]);
+  for (const i of [0, 1]) expect(plain(await second.maps(i))).toEqual(plain(made(i).maps));
+  await second.close();
+  const third = await FileResults.write(path, { header: header(), versions, command: 'eval' });
+  expect(third.versions).toEqual({ adapter: 'made up; another', node: 'v20' });
+  await third.close();
+});
+
 test('damaged files are found', async () => {
   const path = resultsPath(folder, 1, 1);
   const results = await write(path);
@@ -77,6 +104,11 @@ test('damaged files are found', async () => {
   await results.close();
   await appendFile(`${path}.jsonl`, '{"index": 99, "name": "x"}\n');
   await expect(FileResults.read(path)).rejects.toThrow('line 4 is no result');
+  const [top] = (await readFile(`${path}.jsonl`, 'utf8')).split('\n');
+  for (const line of ['null', '{"index":0,"name":"x","slot":0,"zeroShot":1}', '{"index":0,"name":"x"}']) {
+    await writeFile(`${path}.jsonl`, `${top}\n${line}\n`);
+    await expect(FileResults.read(path), line).rejects.toThrow('line 2 is no result');
+  }
   await writeFile(`${path}.jsonl`, '{"format":"other"}\n');
   await expect(FileResults.read(path)).rejects.toThrow('these are no raw results');
   await expect(listResults(join(folder, 'missing'))).rejects.toThrow('ENOENT');

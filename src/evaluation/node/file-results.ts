@@ -4,10 +4,11 @@
  */
 import { type FileHandle, open, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { acquireLock, type Lock } from '../../io/node/lock';
 import { writeAll, writeError, writeFileAtomic } from '../../io/node/write-file';
 import { crc32 } from '../../runtime/crc32';
 import { BadFileError, OptionError } from '../../runtime/errors';
-import { headerDifference } from '../merge';
+import { headerDifference, joinVersions } from '../merge';
 import { isFailure, type RawHeader, type RawMaps, type RawOutcome, type RawResults } from '../raw-results';
 import type { ResultSink } from '../result-sink';
 
@@ -40,6 +41,7 @@ export class FileResults implements RawResults, ResultSink {
     private readonly log: FileHandle | undefined,
     private readonly data: FileHandle,
     private logSize: number,
+    private readonly lock: Lock | undefined,
   ) {}
 
   /** What messages call it. */
@@ -64,10 +66,25 @@ export class FileResults implements RawResults, ResultSink {
   }
 
   /**
-   * Opens for writing: what an earlier run with the same header left is kept.
-   * @param path without ending, in a folder that exists. @throws OptionError where files of another evaluation lie.
+   * Opens for writing: the results that an earlier run with the same header left are kept; its failures are tried again.
+   * @param path without ending, in a folder that exists. @throws OptionError where files of another evaluation lie, or another process
+   * writes them.
    */
-  static async write(path: string, { header, versions, command }: FileResultsOptions): Promise<FileResults> {
+  static async write(path: string, options: FileResultsOptions): Promise<FileResults> {
+    const lock = await acquireLock(path);
+    try {
+      return await FileResults.#write(path, options, lock);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  static async #write(
+    path: string,
+    { header, versions, command }: FileResultsOptions,
+    lock: Lock,
+  ): Promise<FileResults> {
     const earlier = await readLines(path);
     if (earlier) {
       const difference = headerDifference(earlier.file.header, header);
@@ -79,8 +96,9 @@ export class FileResults implements RawResults, ResultSink {
       }
     }
     const commands = [...new Set([...(earlier?.file.commands ?? []), command])];
-    const file: FileHeader = { format: FORMAT, header, versions, commands };
-    const kept = earlier?.lines ?? [];
+    const joined = joinVersions([...(earlier ? [earlier.file.versions] : []), versions]);
+    const file: FileHeader = { format: FORMAT, header, versions: joined, commands };
+    const kept = earlier?.lines.filter((line) => !isFailure(line)) ?? [];
     const text = [file, ...kept].map((line) => `${JSON.stringify(line)}\n`).join('');
     const bytes = new TextEncoder().encode(text);
     await writeFileAtomic(path + ENDING, [bytes]);
@@ -90,7 +108,7 @@ export class FileResults implements RawResults, ResultSink {
       const data = await open(`${path}.maps`, kept.length > 0 ? 'r+' : 'w+', 0o600).catch(
         rethrow(`${path}.maps`),
       );
-      const results = new FileResults(path, file, log, data, bytes.length);
+      const results = new FileResults(path, file, log, data, bytes.length, lock);
       results.#take(kept);
       return results;
     } catch (error) {
@@ -105,7 +123,7 @@ export class FileResults implements RawResults, ResultSink {
     if (!found)
       throw new BadFileError(path + ENDING, 'there are no results in it', 'Run `mla-lp eval` first.');
     const data = await open(`${path}.maps`, 'r').catch(rethrow(`${path}.maps`));
-    const results = new FileResults(path, found.file, undefined, data, 0);
+    const results = new FileResults(path, found.file, undefined, data, 0, undefined);
     results.#take(found.lines);
     return results;
   }
@@ -156,12 +174,15 @@ export class FileResults implements RawResults, ResultSink {
   async close(): Promise<void> {
     await this.log?.close();
     await this.data.close();
+    await this.lock?.release();
   }
 
   /** Closes and removes the files. */
   async remove(): Promise<void> {
-    await this.close();
+    await this.log?.close();
+    await this.data.close();
     for (const ending of [ENDING, '.maps']) await rm(this.path + ending, { force: true });
+    await this.lock?.release();
   }
 
   /** Map, second map where two are mixed, mask as bits where there are masks. */
@@ -225,16 +246,30 @@ async function readLines(path: string): Promise<{ file: FileHeader; lines: Line[
   const [file, ...lines] = parsed as [FileHeader | undefined, ...Line[]];
   if (file?.format !== FORMAT || typeof file.header?.n !== 'number') throw refuse('these are no raw results');
   for (const [i, line] of lines.entries()) {
-    const { index, slot } = line;
-    const inside = Number.isInteger(index) && index >= 0 && index < file.header.n;
-    if (
-      !inside ||
-      (slot !== undefined && !(Number.isInteger(slot) && slot >= 0)) ||
-      typeof line.name !== 'string'
-    )
-      throw refuse(`line ${i + 2} is no result`);
+    if (!isLine(line, file.header)) throw refuse(`line ${i + 2} is no result`);
   }
   return { file, lines };
+}
+
+/** Whether it holds what the metrics will ask it for. */
+function isLine(line: unknown, { n, fused }: RawHeader): boolean {
+  if (typeof line !== 'object' || line === null) return false;
+  const { index, name, error, slot, zeroShot, zeroShotRange, fewShot, fewShotRange } = line as Record<
+    string,
+    unknown
+  >;
+  if (!isPlace(index) || index >= n || typeof name !== 'string') return false;
+  if (error !== undefined) return typeof error === 'string' && slot === undefined;
+  const whole = isPlace(slot) && Number.isFinite(zeroShot) && isRange(zeroShotRange);
+  return whole && (!fused || (Number.isFinite(fewShot) && isRange(fewShotRange)));
+}
+
+function isPlace(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isRange(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);
 }
 
 /** Paths, without ending, of all raw results in a folder. @throws OptionError where there are none. */
