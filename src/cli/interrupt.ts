@@ -7,12 +7,12 @@ export interface Interruption {
 
 /**
  * @param announce says on screen what stopping means. @param graceMs how long the work under way may take after the first
- * signal. @param giveUp called when it took longer, before the process exits.
+ * signal, as it is then. @param giveUp called when it took longer, and waited for, before the process exits.
  */
 export function listenForInterrupt(
   announce: () => void,
-  graceMs: number,
-  giveUp: () => void = () => {},
+  graceMs: number | (() => number),
+  giveUp: () => void | Promise<void> = () => {},
 ): Interruption {
   const controller = new AbortController();
   let deadline: NodeJS.Timeout | undefined;
@@ -21,10 +21,14 @@ export function listenForInterrupt(
     process.exitCode = signal === 'SIGTERM' ? 143 : 130;
     controller.abort();
     announce();
+    const grace = typeof graceMs === 'number' ? graceMs : graceMs();
     deadline = setTimeout(() => {
-      giveUp();
-      exit();
-    }, graceMs).unref();
+      // What cannot be kept now is lost either way.
+      Promise.resolve()
+        .then(giveUp)
+        .catch(() => {})
+        .finally(exit);
+    }, grace).unref();
     process.once('SIGINT', exit).once('SIGTERM', exit);
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);

@@ -13,6 +13,7 @@ import { AbortedError, DeviceLostError, OptionError } from '../runtime/errors';
 import type { TrainingState } from '../training/state';
 import type { StepRecord, Trainer } from '../training/trainer';
 import { epochPath } from './epoch-models';
+import { listenForInterrupt } from './interrupt';
 import { progressBar } from './progress';
 import type { Session } from './session';
 
@@ -59,22 +60,16 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
   // Where results go is proved before the long part begins.
   for (const path of [out, run.log]) if (path !== undefined) await ensureWritableFile(path);
   const lock = await acquireLock(out);
-  const interrupt = new AbortController();
   let saved = 0;
   const { goOn = 'The same command with --resume goes on from there.' } = run;
   const hint = () => (saved > 0 ? goOn : 'Nothing was saved yet.');
-  const stop = (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGTERM' ? 143 : 130;
-    interrupt.abort();
-    if (!quiet) console.error('\nStopping after this step; once more to stop at once.');
-    // Exits at once the second time, or when a step takes longer than anybody waits.
-    setTimeout(() => {
-      console.error(`mla-lp: this step takes too long; the last saved one is step ${saved}. ${hint()}`);
-      process.exit();
-    }, GRACE_MS).unref();
-    process.once('SIGINT', () => process.exit()).once('SIGTERM', () => process.exit());
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const interrupt = listenForInterrupt(
+    () => {
+      if (!quiet) console.error('\nStopping after this step; once more to stop at once.');
+    },
+    GRACE_MS,
+    () => console.error(`mla-lp: this step takes too long; the last saved one is step ${saved}. ${hint()}`),
+  );
   let trainer: Trainer | undefined;
   let log: JsonLog | undefined;
   let savedHere = false;
@@ -130,7 +125,7 @@ export async function trainToFile(run: TrainingRunOptions): Promise<Trainer> {
     await trainer?.destroy();
     throw error;
   } finally {
-    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    interrupt.release();
     await log?.close();
     await lock.release();
   }

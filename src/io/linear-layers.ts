@@ -19,6 +19,12 @@ export function hasLinearLayers(source: TensorSource): boolean {
   return [...source.tensors.keys()].some((name) => unwrappedName(name) === linearName(0, 'weight'));
 }
 
+/** @param name without a wrapper's prefix. */
+export function isLinearLayer(name: string): boolean {
+  const [stage] = /(?<=\.)\d+(?=\.)/.exec(name) ?? [];
+  return (['weight', 'bias'] as const).some((part) => name === linearName(Number(stage), part));
+}
+
 /**
  * Finds the layers in an opened file and checks them against the CLIP they are for: weight [embed, width] and bias [embed] a stage.
  * @throws BadFileError when one is missing, has another shape, or the stages do not divide the layers.

@@ -123,6 +123,12 @@ describe('weights inspect', () => {
     });
   });
 
+  it("knows april-gan's linear layers", async () => {
+    const layer = 'trainable_linearlayer.fc.0';
+    const file = write('layers.pth', { [`${layer}.weight`]: [2, 4], [`${layer}.bias`]: [2], other: [3] });
+    expect(await inspect(file)).toMatchObject({ kind: 'layers', extra: ['other'] });
+  });
+
   it('prints a table for people', async () => {
     const text = await run('inspect', fixture('openai-jit.pt'));
     expect(text).toMatch(/image tower +4 blocks, width 128, 2 heads, MLP 512/);

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { type CheckpointSizes, checkpointSizes, unwrappedName } from '../../io/checkpoint';
 import { asClipWeights, extraTensors } from '../../io/clip-names';
+import { hasLinearLayers, isLinearLayer } from '../../io/linear-layers';
 import { findWeights, KNOWN_WEIGHTS } from '../../io/manifest';
 import { fileBytes } from '../../io/node/file-bytes';
 import { pulledPath, pullWeights, weightsCache } from '../../io/node/pull';
@@ -11,6 +12,7 @@ import { openZip } from '../../io/zip';
 import { type ClipConfig, readClipConfig } from '../../model/clip-config';
 import { elementCount, type StoredDtype, type TensorSource } from '../../model/tensor-source';
 import { MlaLpError } from '../../runtime/errors';
+import { listenForInterrupt } from '../interrupt';
 import { formatBytes, progressBar } from '../progress';
 import { columns, shown } from '../table';
 
@@ -43,6 +45,9 @@ export function registerWeights(program: Command): void {
     });
 }
 
+/** How long an interrupted download waits for the part under way, ms. */
+const GRACE_MS = 5000;
+
 async function pull(name: string, options: { mirror?: string; to?: string; quiet?: boolean }): Promise<void> {
   const entry = findWeights(name);
   const bar = progressBar({
@@ -51,9 +56,7 @@ async function pull(name: string, options: { mirror?: string; to?: string; quiet
     unit: 'bytes',
     quiet: options.quiet === true,
   });
-  const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
-  process.once('SIGINT', stop);
+  const interrupt = listenForInterrupt(() => {}, GRACE_MS);
   let moved = false;
   try {
     const path = await pullWeights(entry, {
@@ -71,7 +74,7 @@ async function pull(name: string, options: { mirror?: string; to?: string; quiet
     if (moved) bar.finish();
     throw error;
   } finally {
-    process.removeListener('SIGINT', stop);
+    interrupt.release();
   }
 }
 
@@ -94,7 +97,7 @@ export interface WeightsReport {
   readonly file: string;
   readonly format: string;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly kind: 'clip' | 'checkpoint' | 'unknown';
+  readonly kind: 'clip' | 'checkpoint' | 'layers' | 'unknown';
   readonly clip?: ClipConfig;
   readonly checkpoint?: CheckpointSummary;
   /** Why it cannot be used as what it seems to be: missing tensors, wrong shapes. */
@@ -160,6 +163,8 @@ function identify(
   source: TensorSource,
 ): Pick<WeightsReport, 'kind' | 'clip' | 'checkpoint' | 'problem' | 'extra'> {
   const names = [...source.tensors.keys()];
+  if (hasLinearLayers(source))
+    return { kind: 'layers', extra: names.filter((name) => !isLinearLayer(unwrappedName(name))) };
   const adapters = names.filter((name) => ADAPTERS.test(unwrappedName(name)));
   const isCheckpoint = adapters.length > 0;
   const extra = isCheckpoint
@@ -225,5 +230,6 @@ export function describeWeights(report: WeightsReport): string {
 const HOLDS = {
   clip: 'a CLIP',
   checkpoint: 'adapters (a checkpoint)',
+  layers: 'linear layers of april-gan (a checkpoint)',
   unknown: 'nothing that is known here',
 } as const;
