@@ -1,4 +1,5 @@
 /** The single-frame files of a DICOM series as one volume. */
+import { BadImageError } from '../runtime/errors';
 import { planesToGrid } from './formats/dicom/dicom';
 import type { GrayWindow, SeriesPlace, Volume } from './volume';
 
@@ -74,6 +75,19 @@ export function seriesVolume(
   };
 }
 
+/** Undefined also of a file that cannot be decoded: its own slice says so. */
+async function rangeOf(
+  member: SeriesMember,
+  open: (member: SeriesMember) => Promise<Volume>,
+): Promise<readonly [number, number] | undefined> {
+  try {
+    return await (await open(member)).valueRange?.();
+  } catch (error) {
+    if (error instanceof BadImageError) return undefined;
+    throw error;
+  }
+}
+
 /** From the lowest to the highest value of all members that name no window; undefined where these are equal. */
 async function sharedWindow(
   members: readonly SeriesMember[],
@@ -82,7 +96,7 @@ async function sharedWindow(
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const member of members) {
-    const range = await (await open(member)).valueRange?.();
+    const range = await rangeOf(member, open);
     low = Math.min(low, range?.[0] ?? low);
     high = Math.max(high, range?.[1] ?? high);
   }

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { listImages } from '../../src/data/node/list-images';
 import { findVolumes } from '../../src/data/node/volumes';
-import { type GrayWindow, openVolume } from '../../src/data/volume';
-import { groupSeries, type SeriesMember } from '../../src/data/volume-series';
+import { type GrayWindow, openVolume, type Volume } from '../../src/data/volume';
+import { groupSeries, type SeriesMember, seriesVolume } from '../../src/data/volume-series';
 import { openVolume as openFile } from '../../src/library/node';
 import { decoders } from '../../src/platform/node/decode-image';
+import { BadImageError } from '../../src/runtime/errors';
 import { el, plain } from './make-dicom';
 import { makeNifti } from './make-nifti';
 
@@ -115,6 +116,28 @@ test('slices of files without a window share one, unless it is given', async () 
   };
   expect(await levels()).toEqual([128, 64, 255]);
   expect(await levels({ center: 50, width: 100 })).toEqual([255, 128, 255]);
+});
+
+test('a damaged file among them spoils its own slice alone', async () => {
+  const member = { columns: 2, rows: 1, place: { series: '1.2', plane: {} } };
+  const members = ['low', 'torn', 'high'].map((name) => ({ ...member, name }));
+  const picture = { width: 1, height: 1, data: new Uint8Array(3) };
+  const windows: unknown[] = [];
+  const open = async ({ name }: SeriesMember, window?: GrayWindow): Promise<Volume> => {
+    if (window) windows.push(window);
+    const broken = () => Promise.reject(new BadImageError(name, 'it is cut off'));
+    const range = async () => (name === 'low' ? ([0, 10] as const) : ([5, 30] as const));
+    const torn = name === 'torn';
+    return {
+      ...seriesVolume([members[0]!], [], open),
+      ...(window ? {} : { valueRange: torn ? broken : range }),
+      slice: torn ? broken : async () => picture,
+    };
+  };
+  const series = seriesVolume(members, [], open);
+  await expect(series.slice(1)).rejects.toThrow('torn');
+  for (const i of [0, 2]) expect(await series.slice(i)).toBe(picture);
+  expect(windows.at(-1)).toEqual({ center: 15, width: 30 });
 });
 
 test('a multi-frame file tells each plane', async () => {
