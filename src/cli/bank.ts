@@ -33,6 +33,10 @@ export interface TrainedOn {
   /** Identities of its normal shots (`imageIdentity`). */
   readonly normals?: readonly string[];
   readonly augment?: boolean;
+  /** Whether it was trained on sentences of its own. */
+  readonly sentences?: boolean;
+  /** What its fixed sentences call the object, where they were told. */
+  readonly object?: string;
 }
 
 /**

@@ -8,6 +8,7 @@ import { modelChunks, readTrainingState } from '../io/training-state';
 import { parseCalibrationRule } from '../metrics';
 import { OptionError } from '../runtime/errors';
 import type { TrainingState } from '../training/state';
+import type { ModelFlags } from './evaluation-flags';
 
 /**
  * Saves a threshold with a model of ours.
@@ -32,9 +33,27 @@ export async function saveCalibration(
   );
 }
 
-/** Before long work begins. @throws OptionError for files that no threshold can be saved in. */
-export async function checkCalibratable(model: string): Promise<void> {
-  await readModel(model);
+/**
+ * Before long work begins. `detect` applies a threshold to scores of the model as it was trained, so it is chosen on such scores.
+ * @throws OptionError for files that no threshold can be saved in, and for flags that make other scores.
+ */
+export async function checkCalibratable(
+  model: string,
+  { imageSize, preset, object, prompts }: ModelFlags,
+): Promise<void> {
+  const { metadata } = await readModel(model);
+  const other = [
+    ['--image-size', imageSize !== undefined && String(imageSize) !== metadata.get('imageSize')],
+    ['--preset', preset !== undefined && preset !== metadata.get('preset')],
+    ['--object', object !== undefined && object !== metadata.get('object')],
+    ['--prompts', prompts !== undefined],
+  ] as const;
+  const found = other.find(([, differs]) => differs);
+  if (found)
+    throw new OptionError(
+      `${model} was trained with another ${found[0]}: a threshold of such scores would not be of its own.`,
+      'Leave it out to calibrate.',
+    );
 }
 
 async function readModel(path: string): Promise<TrainingState> {

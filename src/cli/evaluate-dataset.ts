@@ -39,8 +39,9 @@ export async function evaluateDataset(
   const quiet = flags.quiet === true;
   const best = flags.select === 'best-on-test';
   const models = best ? await epochModels(flags.model!) : [flags.model];
-  if (flags.calibrate !== undefined) for (const file of models) await checkCalibratable(file!);
+  if (flags.calibrate !== undefined) for (const file of models) await checkCalibratable(file!, flags);
   const candidates: Candidate[] = [];
+  const opened: FileResults[] = [];
   try {
     for (const [i, file] of models.entries()) {
       const results = await scoreModel(session, job, file, best ? `epoch-${i + 1}` : '');
@@ -48,6 +49,7 @@ export async function evaluateDataset(
         await results.close();
         return undefined;
       }
+      opened.push(results);
       candidates.push({ file, results, record: await finishResults(results, intervals(flags)) });
     }
     const chosen = candidates.reduce((a, b) => (merit(b.record) > merit(a.record) ? b : a));
@@ -61,10 +63,10 @@ export async function evaluateDataset(
     if (flags.calibrate !== undefined)
       await saveCalibration(chosen.file!, chosen.record, chosen.results, flags.calibrate);
     if (!quiet) console.error(describeRecord(chosen.record));
-    for (const { results } of candidates) await results.remove();
+    for (const results of opened) await results.remove();
     return chosen.record;
   } catch (error) {
-    for (const { results } of candidates) await results.close();
+    for (const results of opened) await results.close();
     throw error;
   }
 }
@@ -95,7 +97,9 @@ async function scoreModel(
     bank = await chooseBank(flags, { tested: dataset, path, model: file, trained: await trainedOn(file) });
     if (!quiet) console.error(`Memory bank: ${bank.description}.`);
   }
-  const { model, configuration } = await openEvaluatedModel(session, flags, file, dataset.name, bank);
+  // A threshold is for the sentences that detect uses: those that the model was trained with.
+  const named = flags.calibrate === undefined ? dataset.name : undefined;
+  const { model, configuration } = await openEvaluatedModel(session, flags, file, named, bank);
   try {
     return await scoreToFiles({
       model,

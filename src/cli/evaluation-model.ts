@@ -5,8 +5,9 @@ import { basename } from 'node:path';
 import { knownDataset } from '../data/known-datasets';
 import { fileBytes } from '../io/node/file-bytes';
 import { openWeights } from '../io/open-weights';
-import { type DetectionModel, loadModel } from '../library/node';
-import { weightsIdentity } from '../model/identity';
+import { type DetectionModel, imageIdentity, loadModel, MlaLp } from '../library/node';
+import { sha256, weightsIdentity } from '../model/identity';
+import { DEFAULT_OBJECT } from '../model/prompts';
 import { BadFileError } from '../runtime/errors';
 import type { ChosenBank, TrainedOn } from './bank';
 import type { ModelFlags } from './evaluation-flags';
@@ -23,14 +24,14 @@ export interface EvaluatedModel {
 }
 
 /**
- * @param file trained adapters and prompts; none for method clip. @param dataset names the object in fixed sentences.
+ * @param file trained adapters and prompts; none for method clip. @param dataset names the object in fixed sentences, unless undefined.
  * @throws OptionError, BadFileError
  */
 export async function openEvaluatedModel(
   session: Session,
   flags: ModelFlags & { quiet?: boolean },
   file: string | undefined,
-  dataset: string,
+  dataset: string | undefined,
   bank: ChosenBank | undefined,
 ): Promise<EvaluatedModel> {
   const weights = requireWeights(flags.weights);
@@ -38,7 +39,7 @@ export async function openEvaluatedModel(
     flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
   const promptFile = flags.prompts ?? own;
   const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
-  const object = flags.object ?? knownDataset(dataset)?.object;
+  const object = flags.object ?? (await objectOf(file, dataset));
   const { method, preset, imageSize, batch } = flags;
   const bar = progressBar({ label: 'memory bank', total: 0, unit: 'images', quiet: flags.quiet });
   const model = await loadModel(session.clip, {
@@ -59,6 +60,7 @@ export async function openEvaluatedModel(
     }),
   });
   if (bank) bar.finish();
+  const fixed = !(model instanceof MlaLp && model.hasPrompts);
   return {
     model,
     configuration: {
@@ -66,11 +68,29 @@ export async function openEvaluatedModel(
       weightsIdentity: (await weightsIdentity(session.clip.source)).slice(0, 16),
       ...(file !== undefined && { model: basename(file), modelDigest: await digestOf(file) }),
       precision: flags.precision,
-      ...(bank && { bank: bank.description }),
-      ...(object !== undefined && model.method !== 'mla-lp' && { object }),
-      ...(promptFile !== undefined && model.method !== 'mla-lp' && { prompts: basename(promptFile) }),
+      ...(bank && { bank: bank.description, bankDigest: await bankDigest(bank) }),
+      ...(object !== undefined && fixed && { object }),
+      ...(prompts && fixed && { prompts: basename(promptFile!), promptsDigest: await digestOf(promptFile!) }),
     },
   };
+}
+
+/** The bank file's digest, or one of its images, in their order. */
+async function bankDigest({ source }: ChosenBank): Promise<string> {
+  if (typeof source === 'string') return digestOf(source);
+  const identities: string[] = [];
+  for (const image of source.images) identities.push(await imageIdentity(image));
+  return (await sha256(identities.join('\n'))).slice(0, 16);
+}
+
+/**
+ * What fixed sentences call the object where no flag says it: nothing where the model brings sentences of its own; the word that it
+ * was trained with; the data set's.
+ */
+async function objectOf(file: string | undefined, dataset: string | undefined): Promise<string | undefined> {
+  const { sentences, object } = await trainedOn(file);
+  if (sentences) return undefined;
+  return object ?? (dataset === undefined ? undefined : knownDataset(dataset)?.object);
 }
 
 /** Beginning of a file's SHA-256, hexadecimal. */
@@ -96,7 +116,11 @@ export async function trainedOn(file: string | undefined): Promise<TrainedOn> {
     };
     const normals = said('normals');
     const augment = (said('config') as { augment?: unknown } | null)?.augment;
+    const object = metadata.get('object');
     return {
+      ...(metadata.has('sentences') && { sentences: true }),
+      // The general word is what stands for none.
+      ...(object !== undefined && object !== DEFAULT_OBJECT && { object }),
       ...(isTexts(normals) && { normals }),
       ...(typeof augment === 'boolean' && { augment }),
     };

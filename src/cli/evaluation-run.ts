@@ -1,5 +1,5 @@
 /** Evaluations on disk: raw results that a killed run goes on with, and what is written once all images are scored. */
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Dataset } from '../data/datasets';
 import { finishEvaluation } from '../evaluation/finish';
 import { FileResults, resultsPath } from '../evaluation/node/file-results';
@@ -81,10 +81,11 @@ export async function scoreToFiles(run: ScoringRun): Promise<FileResults> {
   }
 }
 
-/** Images of a data set under names that are the same on every machine. */
+/** Images of a data set under names that are the same on every machine. @param root its folder or CSV. */
 export function evaluationImages(dataset: Dataset, root: string): EvaluationImage[] {
+  const folder = resolve(/\.csv$/i.test(root) ? dirname(root) : root);
   const name = (path: string) => {
-    const inside = relative(resolve(root), resolve(path));
+    const inside = relative(folder, resolve(path));
     return (isAbsolute(inside) ? path : inside).replaceAll('\\', '/');
   };
   return dataset.images.map(({ path, abnormal, mask }) => ({

@@ -1,3 +1,4 @@
+import { readCalibration } from '../evaluation/calibration';
 import { openLinearLayers } from '../io/linear-layers';
 import { AprilGanDetector } from '../model/april-gan/detector';
 import type { Clip } from '../model/clip';
@@ -38,7 +39,13 @@ export class AprilGan extends ComparisonModel {
       const text = await fixedColumns(clip, sentencesFor(options, made), activation);
       clip.releaseText();
       const shape = { activation, imageSize, stages, text, normalise };
-      return new AprilGan(name, await AprilGanDetector.create(clip, shape, source, references), batch);
+      const said = options.prompts ?? options.object;
+      const sameWords = said === undefined || said === made.object;
+      // Scores of another size, preset or sentence, or with references, are other scores.
+      const asMade = imageSize === made.imageSize && name === made.preset && sameWords && normalise;
+      const calibration = asMade && !references ? readCalibration(source.metadata, source.label) : undefined;
+      const detector = await AprilGanDetector.create(clip, shape, source, references);
+      return new AprilGan(name, detector, batch, calibration);
     } finally {
       await source.close();
     }

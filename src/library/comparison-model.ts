@@ -1,4 +1,5 @@
 /** What the comparison methods (WinCLIP, APRIL-GAN) have in common: options, and the stream of images. */
+import type { SavedCalibration } from '../evaluation/calibration';
 import type { Detection } from '../model/detector';
 import type { PromptSet } from '../model/prompts';
 import { OptionError, type ValueError } from '../runtime/errors';
@@ -44,6 +45,7 @@ export abstract class ComparisonModel implements DetectionModel {
     private readonly detector: BatchDetector,
     /** Images per run. */
     readonly batch: number,
+    readonly calibration?: SavedCalibration,
   ) {}
 
   get imageSize(): number {

@@ -1,6 +1,7 @@
 /** A stream of images through a model, batch by batch: what every detection method shares. */
 import type { RgbImage } from '../data/image';
 import { toModelInput } from '../data/resize';
+import type { SavedCalibration } from '../evaluation/calibration';
 import type { Detection } from '../model/detector';
 import { AbortedError, MlaLpError, type ValueError } from '../runtime/errors';
 import type { RunObserver } from '../runtime/executable';
@@ -22,6 +23,8 @@ export interface DetectionModel {
   readonly imageSize: number;
   /** Whether detections come with `memory`. */
   readonly hasMemory: boolean;
+  /** The threshold that was saved with the model, where its scores are those that it was chosen on: for `judge`. */
+  readonly calibration?: SavedCalibration | undefined;
   detectEach(images: Iterable<ImageInput>, signal?: AbortSignal): AsyncGenerator<DetectOutcome>;
   destroy(): Promise<void>;
 }

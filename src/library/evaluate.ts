@@ -110,13 +110,15 @@ export interface HeaderOptions {
   readonly configuration?: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** What identifies an evaluation of a model on labelled images. */
+/** What identifies an evaluation of a model on labelled images. @throws OptionError where the model cannot do the protocol. */
 export async function rawHeader(
   model: DetectionModel,
   images: readonly EvaluationImage[],
   { dataset, protocol, selection = 'last-epoch', configuration = {} }: HeaderOptions,
 ): Promise<RawHeader> {
-  const { method, preset, imageSize } = model;
+  const { method, preset, imageSize, hasMemory } = model;
+  if (protocol === 'few-shot' && !hasMemory && (method === 'mla-lp' || method === 'clip'))
+    throw new OptionError('The few-shot protocol needs a model with a memory bank.', 'Give it a bank.');
   const list = images.map(({ name, abnormal, mask }) => [name, abnormal, mask !== undefined]);
   return {
     dataset,
@@ -124,7 +126,7 @@ export async function rawHeader(
     method,
     preset,
     selection,
-    fused: protocol === 'few-shot' && model.hasMemory,
+    fused: protocol === 'few-shot' && hasMemory,
     size: imageSize,
     hasMasks: images.some(({ abnormal, mask }) => abnormal && mask !== undefined),
     n: images.length,

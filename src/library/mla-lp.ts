@@ -70,6 +70,8 @@ export class MlaLp implements DetectionModel {
     readonly batch: number,
     /** The threshold that was saved with the model (`mla-lp eval --calibrate`): for `judge`. */
     readonly calibration: SavedCalibration | undefined,
+    /** Whether the checkpoint has learned prompts: no sentences are used then. */
+    readonly hasPrompts: boolean,
   ) {}
 
   get method(): Method {
@@ -136,8 +138,10 @@ export class MlaLp implements DetectionModel {
         ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
         : await fixedColumns(clip, sentencesFor(options, made), preset.activation);
       clip.releaseText();
-      // Scores of another size or preset are other scores.
-      const asMade = imageSize === made.imageSize && preset.name === made.preset;
+      // Scores of another size, preset or sentence are other scores.
+      const said = options.prompts ?? options.object;
+      const sameWords = trained?.hasPrompts || said === undefined || said === made.object;
+      const asMade = imageSize === made.imageSize && preset.name === made.preset && sameWords;
       const calibration =
         trained && asMade ? readCalibration(trained.source.metadata, trained.source.label) : undefined;
       return new MlaLp(
@@ -145,6 +149,7 @@ export class MlaLp implements DetectionModel {
         await Detector.create(clip, { ...shape, text }, trained?.source, opened?.make, batch),
         batch,
         calibration,
+        trained?.hasPrompts === true,
       );
     } catch (error) {
       await opened?.close();

@@ -162,6 +162,13 @@ describe('what cannot be', () => {
       'A shard alone',
     ],
     ['epochs that are not there', ['plain', '--select', 'best-on-test'], 'Train with --keep-epochs'],
+    ['a bank file and no bank', ['plain', '--bank-file', 'x'], 'Give --bank on too'],
+    [
+      'shots and a bank file',
+      ['plain', '--bank', 'on', '--bank-file', 'x', '--shots', '2'],
+      'exclude each other',
+    ],
+    ['a method that takes no model', ['plain', '--method', 'clip'], 'Method clip takes no --model'],
     ['no data set', ['missing'], 'there is no such file or folder'],
   ];
   test.each(cases)('%s', async (_what, [folder, ...flags], message) => {
@@ -208,6 +215,9 @@ describe('a threshold saved with the model', () => {
     expect(evaluated.code, evaluated.stderr).toBe(0);
     expect(evaluated.stderr).toContain('2 normal images that the model was trained on.');
     expect(evaluated.stderr).toContain('It was chosen on test images');
+    const other = ['--calibrate', '--image-size', '84', '--out', join(root, 'other-size')];
+    const refused = await runCli(['eval', join(root, 'Tiny_AD'), ...weights, '--model', model, ...other]);
+    expect(refused.stderr).toContain('was trained with another --image-size');
     const record = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8'));
     const threshold = Number(/Threshold (\S+)/.exec(evaluated.stderr)![1]);
 

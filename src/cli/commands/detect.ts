@@ -10,6 +10,7 @@ import type { Detection } from '../../model/detector';
 import { type ColormapName, colormapNames, defaultColormap } from '../../report';
 import { AbortedError, OptionError } from '../../runtime/errors';
 import { FewShotResults } from '../few-shot-results';
+import { listenForInterrupt } from '../interrupt';
 import { MapWriter } from '../map-writer';
 import { fraction, grayWindow, positiveInteger, sliceRange, voxelAxis, wholeNumber } from '../options';
 import { openPictures, type Picture, type VolumeFlags } from '../pictures';
@@ -181,9 +182,9 @@ export async function detectFiles(
       'Methods clip and winclip need no training.',
     );
   }
-  if (flags.method === 'winclip' && flags.checkpoint !== undefined)
+  if ((flags.method === 'clip' || flags.method === 'winclip') && flags.checkpoint !== undefined)
     throw new OptionError(
-      'Method winclip takes no --checkpoint: nothing is trained.',
+      `Method ${flags.method} takes no --checkpoint: nothing is trained.`,
       'Leave one of them out.',
     );
   if (flags.checkpoint !== undefined && !flags.checkpoint.startsWith('synthetic:')) {
@@ -205,19 +206,20 @@ export async function detectFiles(
   // Where results go is proved before the long part begins.
   if (out !== undefined) await ensureWritableFolder(out);
   const maps = flags.maps === undefined ? undefined : await MapWriter.open(flags.maps);
-  const interrupt = new AbortController();
   let finish: (() => Promise<string | undefined>) | undefined;
-  const stop = async (signal: NodeJS.Signals) => {
-    process.exitCode = signal === 'SIGTERM' ? 143 : 130;
-    interrupt.abort();
-    // A batch under way may take longer than a user waits; while the model loads there is nothing to keep.
-    if (finish) await new Promise((done) => setTimeout(done, GRACE_MS));
-    await (finish?.() ?? maps?.abandon())?.catch(() => {});
-    process.exit();
-  };
+  let finished: Promise<string | undefined> | undefined;
   let session: Session | undefined;
   let fewShot: FewShotResults | undefined;
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const interrupt = listenForInterrupt(
+    () => {
+      if (!quiet) console.error('\nStopping after this batch; once more to stop at once.');
+    },
+    // While the model loads there is nothing to keep.
+    () => (finish ? GRACE_MS : 0),
+    async () => {
+      await (finish?.() ?? maps?.abandon());
+    },
+  );
   try {
     const opened = given ?? (await openSession({ ...flags, weights, quiet }));
     if (!given) session = opened;
@@ -250,6 +252,7 @@ export async function detectFiles(
     });
     if (normals) building.finish();
     const bankTold = model instanceof MlaLp ? model.bankDescription : undefined;
+    const usesSentences = !(model instanceof MlaLp && model.hasPrompts);
     if (!quiet && bankTold) console.error(bankTold);
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
@@ -258,7 +261,7 @@ export async function detectFiles(
       out === undefined
         ? undefined
         : new ResultWriter({ ...flags, out, dicom: flags.export === 'dicom' }, pictures);
-    const calibration = model instanceof MlaLp ? model.calibration : undefined;
+    const { calibration } = model;
     if (!quiet && calibration) {
       console.error(
         calibration.protocol === 'few-shot' && !model.hasMemory
@@ -267,8 +270,7 @@ export async function detectFiles(
       );
     }
     fewShot = model.hasMemory ? new FewShotResults(calibration) : undefined;
-    finish = async () => {
-      finish = undefined;
+    const finishOnce = async () => {
       if (fewShot) await finishFewShot(fewShot, flags.json === true, writer, volumeMaps);
       await maps?.finish();
       await volumeMaps?.finish();
@@ -276,7 +278,7 @@ export async function detectFiles(
         title: 'Abnormality detection',
         adapter: opened.gpu.name,
         weights: shortPath(weights),
-        method: describeMethod(model, flags, promptFile),
+        method: describeMethod(model, flags, usesSentences ? promptFile : undefined),
         version,
         details: {
           'Image size': `${model.imageSize} px`,
@@ -292,6 +294,11 @@ export async function detectFiles(
           'Colour range': flags.range === 'full' ? 'the same for all images' : "each image's own",
         },
       });
+    };
+    // Few-shot, it draws every heatmap: an interruption waits for what has begun.
+    finish = () => {
+      finished ??= finishOnce();
+      return finished;
     };
     const bar = progressBar({ label: 'detect', total: pictures.length, unit: 'images', quiet });
     let failed = 0;
@@ -337,7 +344,7 @@ export async function detectFiles(
     await maps?.abandon();
     throw error;
   } finally {
-    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+    interrupt.release();
     await fewShot?.close();
     await session?.close();
   }

@@ -42,7 +42,8 @@ async function evaluateFolder(path: string, flags: EvalFlags): Promise<void> {
 }
 
 /** @throws OptionError for what cannot go together, before anything is opened. */
-function checkFlags({ method, model, select, shard, calibrate }: EvalFlags): void {
+function checkFlags(flags: EvalFlags): void {
+  const { method, model, select, shard, calibrate, object, prompts } = flags;
   if (model === undefined) {
     for (const [flag, given] of [
       [`--method ${method}`, method === 'mla-lp' || method === 'april-gan'],
@@ -51,6 +52,8 @@ function checkFlags({ method, model, select, shard, calibrate }: EvalFlags): voi
     ] as const)
       if (given)
         throw new OptionError(`${flag} needs --model: trained adapters.`, 'Train some with `mla-lp train`.');
+  } else if (method === 'clip' || method === 'winclip') {
+    throw new OptionError(`Method ${method} takes no --model: nothing is trained.`, 'Leave one of them out.');
   }
   if (shard.of > 1 && (select === 'best-on-test' || calibrate !== undefined)) {
     throw new OptionError(
@@ -58,5 +61,30 @@ function checkFlags({ method, model, select, shard, calibrate }: EvalFlags): voi
       'Evaluate each epoch as shards and merge them, or leave --shard out.',
     );
   }
+  if (object !== undefined && prompts !== undefined)
+    throw new OptionError('--object and --prompts exclude each other.', 'Give one of them.');
+  checkBankFlags(flags);
   if (typeof calibrate === 'string') parseCalibrationRule(calibrate);
+}
+
+/** @throws OptionError for flags that would do nothing. */
+function checkBankFlags({ bank, bankFile, bankFrom, shots, shotList, draw, augment }: EvalFlags): void {
+  const images = [
+    ['--bank-from', bankFrom !== undefined],
+    ['--shots', shots !== undefined],
+    ['--shot-list', shotList !== undefined],
+    ['--draw', draw !== undefined],
+    ['--no-augment', !augment],
+  ] as const;
+  const given = [...images, ['--bank-file', bankFile !== undefined] as const].find(([, there]) => there);
+  if (bank === 'off' && given)
+    throw new OptionError(
+      `${given[0]} says what is in a memory bank, and there is none.`,
+      'Give --bank on too.',
+    );
+  const other = images.find(([, there]) => there);
+  if (bankFile !== undefined && other)
+    throw new OptionError(`--bank-file and ${other[0]} exclude each other.`, 'Leave one of them out.');
+  if (draw !== undefined && shotList === undefined)
+    throw new OptionError('--draw is of a --shot-list, and none is given.', 'Give one, or leave it out.');
 }

@@ -5,7 +5,7 @@ import { openDataset } from '../../data/node/datasets';
 import type { TrainingImage } from '../../library/node';
 import { sha256 } from '../../model/identity';
 import { OptionError } from '../../runtime/errors';
-import { shots } from '../options';
+import { shots, wholeNumber } from '../options';
 import { openSession } from '../session';
 import { readShotList } from '../shot-list';
 import {
@@ -33,7 +33,7 @@ export function registerTrain(program: Command): void {
     .argument('<dataset>', 'a <Name>_AD folder, a folder with normal/ and abnormal/ (and masks/), or a CSV')
     .option('--shots <k>', 'normal and as many abnormal images to train on, or all', shots, 'all')
     .option('--shot-list <file>', 'published list of the images to use ("n-0: file ..." and "a-0: file ...")')
-    .option('--draw <n>', 'which draw of the list', Number, 0)
+    .option('--draw <n>', 'which draw of the list', wholeNumber, 0)
     .option('--no-augment', 'images as they are, not in eleven versions')
     .option('--bank', 'also write the memory bank: features of the normal images, large (it can be rebuilt)');
   addTrainingOptions(command).action(train);
