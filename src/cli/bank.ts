@@ -8,6 +8,7 @@ import { OptionError } from '../runtime/errors';
 import { DEFAULTS } from '../training/options';
 import type { BankFlags } from './evaluation-flags';
 import { readShotList } from './shot-list';
+import { type TrainedOn, trainedOn } from './trained-on';
 import { bankPath } from './training-run';
 
 export interface ChosenBank {
@@ -28,17 +29,6 @@ export interface BankContext {
   readonly trained: TrainedOn;
 }
 
-/** What a model of ours says of the images it was trained on. */
-export interface TrainedOn {
-  /** Identities of its normal shots (`imageIdentity`). */
-  readonly normals?: readonly string[];
-  readonly augment?: boolean;
-  /** Whether it was trained on sentences of its own. */
-  readonly sentences?: boolean;
-  /** What its fixed sentences call the object, where they were told. */
-  readonly object?: string;
-}
-
 /**
  * The bank file that was given, else the one beside the model, else normal images: the shots that the flags name, else those the
  * model was trained on, else all, of `--bank-from`, else of the data set's valid split.
@@ -46,12 +36,14 @@ export interface TrainedOn {
  */
 export async function chooseBank(flags: BankFlags, context: BankContext): Promise<ChosenBank> {
   const { tested, path, model, trained } = context;
-  if (flags.bankFile !== undefined)
-    return { source: flags.bankFile, description: `file ${basename(flags.bankFile)}` };
   const asked = flags.shots !== undefined || flags.shotList !== undefined;
-  const beside = model === undefined ? undefined : bankPath(model);
-  if (!asked && flags.bankFrom === undefined && beside !== undefined && (await isFile(beside)))
-    return { source: beside, description: `file ${basename(beside)}` };
+  const imagesWanted = asked || flags.bankFrom !== undefined || !flags.augment;
+  const beside = imagesWanted || model === undefined ? undefined : bankPath(model);
+  const file = flags.bankFile ?? (beside !== undefined && (await isFile(beside)) ? beside : undefined);
+  if (file !== undefined) {
+    await refuseTested(file, tested);
+    return { source: file, description: `file ${basename(file)}` };
+  }
 
   const all = await openDataset(flags.bankFrom ?? path, { split: 'valid' });
   const normals = all.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
@@ -96,6 +88,19 @@ async function sameImages(
     `${wanted.size} of the ${identities.length} normal images that the model was trained on are not in ${name}.`,
     'Name the data set it was trained on with --bank-from, or choose other images with --shots.',
   );
+}
+
+/** @throws OptionError when a bank file says that it holds an image that is tested: its distances would be 0. */
+async function refuseTested(file: string, tested: Dataset): Promise<void> {
+  const held = new Set((await trainedOn(file)).normals);
+  if (held.size === 0) return;
+  for (const { path, abnormal } of tested.images) {
+    if (abnormal || !held.has(await imageIdentity(path))) continue;
+    throw new OptionError(
+      `${path} is in the memory bank ${file} and would be tested.`,
+      'Test on images that the model was not trained on, or choose those of the bank with --shots or --bank-from.',
+    );
+  }
 }
 
 async function isFile(path: string): Promise<boolean> {

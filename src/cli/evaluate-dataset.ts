@@ -7,10 +7,11 @@ import { type ChosenBank, chooseBank } from './bank';
 import { checkCalibratable, saveCalibration } from './calibration';
 import { epochModels } from './epoch-models';
 import type { EvalFlags } from './evaluation-flags';
-import { openEvaluatedModel, trainedOn, versionsOf } from './evaluation-model';
+import { openEvaluatedModel, versionsOf } from './evaluation-model';
 import { writeEvaluation } from './evaluation-output';
 import { finishResults, pathsByName, scoreToFiles } from './evaluation-run';
 import type { Session } from './session';
+import { trainedOn } from './trained-on';
 
 export interface EvaluationJob {
   /** Folder or CSV of the data set. */

@@ -3,17 +3,14 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { knownDataset } from '../data/known-datasets';
-import { fileBytes } from '../io/node/file-bytes';
-import { openWeights } from '../io/open-weights';
 import { type DetectionModel, imageIdentity, loadModel, MlaLp } from '../library/node';
 import { sha256, weightsIdentity } from '../model/identity';
-import { DEFAULT_OBJECT } from '../model/prompts';
-import { BadFileError } from '../runtime/errors';
-import type { ChosenBank, TrainedOn } from './bank';
+import type { ChosenBank } from './bank';
 import type { ModelFlags } from './evaluation-flags';
 import { progressBar } from './progress';
 import type { Session } from './session';
 import { readPrompts, sidecarPrompts } from './sidecar';
+import { trainedOn } from './trained-on';
 import { requireWeights } from './training-flags';
 import { version } from './version';
 
@@ -99,38 +96,6 @@ async function digestOf(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   return hash.digest('hex').slice(0, 16);
-}
-
-/** What a model of ours says of its training; nothing for others. @throws BadFileError */
-export async function trainedOn(file: string | undefined): Promise<TrainedOn> {
-  if (file === undefined || file.startsWith('synthetic:')) return {};
-  const source = await openWeights(await fileBytes(file));
-  try {
-    const { metadata } = source;
-    const said = (key: string): unknown => {
-      try {
-        return JSON.parse(metadata.get(key) ?? 'null');
-      } catch {
-        throw new BadFileError(file, `its ${key} cannot be read`, 'Use the file that training wrote.');
-      }
-    };
-    const normals = said('normals');
-    const augment = (said('config') as { augment?: unknown } | null)?.augment;
-    const object = metadata.get('object');
-    return {
-      ...(metadata.has('sentences') && { sentences: true }),
-      // The general word is what stands for none.
-      ...(object !== undefined && object !== DEFAULT_OBJECT && { object }),
-      ...(isTexts(normals) && { normals }),
-      ...(typeof augment === 'boolean' && { augment }),
-    };
-  } finally {
-    await source.close();
-  }
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
 /** What ran, for results. */

@@ -117,7 +117,7 @@ export function referenceImages(bank: BankInput | undefined, method: string, siz
 }
 
 /** What makes features what they are. Files of others say nothing of it. */
-const SHARED = ['config', 'seed', 'step'] as const;
+const SHARED = ['method', 'config', 'seed', 'step', 'normals'] as const;
 
 /** @throws BadFileError when the bank's features are another model's: distances to them would mean nothing. */
 async function checkOwner({ label, metadata }: TensorSource, clip: Clip, owner: BankOwner): Promise<void> {
