@@ -49,7 +49,10 @@ export class Gpu {
   /** Most bytes that were ever live at once. */
   peakBytes = 0;
   #lost: DeviceLostError | undefined;
+  /** Reported by the implementation and not thrown yet. */
   #failure: MlaLpError | undefined;
+  #latest: MlaLpError | undefined;
+  #failures = 0;
   /** Rejects what waits for the device, when it is lost. */
   readonly #waiting = new Set<(reason: DeviceLostError) => void>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
@@ -72,9 +75,11 @@ export class Gpu {
       this.#waiting.clear();
     });
     device.onuncapturederror = ({ error }) => {
-      this.#failure ??= /memory/i.test(error.message)
+      this.#latest = /memory/i.test(error.message)
         ? new OutOfMemoryError(error.message)
         : new GpuError(error.message);
+      this.#failure ??= this.#latest;
+      this.#failures++;
     };
   }
 
@@ -141,6 +146,19 @@ export class Gpu {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure) throw failure;
+  }
+
+  /** Errors that the implementation has reported so far, for `checkSince`. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /**
+   * For work that overlaps with other work, which may have been told of its errors.
+   * @param before what `failures` was when the work began. @throws the latest error that was reported since.
+   */
+  checkSince(before: number): void {
+    if (this.#failures > before) throw this.#latest!;
   }
 
   /** @throws UnsupportedFeatureError when the device cannot store and compute in this precision. */

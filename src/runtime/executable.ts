@@ -140,6 +140,7 @@ export class Executable {
   ): Promise<Record<string, OutputData>> {
     return this.#enqueue(async (submitted) => {
       const begun = performance.now();
+      const { failures } = this.gpu;
       this.#upload(inputs);
       options.observe?.('upload', begun, performance.now());
       if (this.options.poison) this.#poison();
@@ -155,6 +156,7 @@ export class Executable {
         submitted();
       });
       options.observe?.('device', from, performance.now());
+      this.gpu.checkSince(failures);
       return outputs;
     });
   }
