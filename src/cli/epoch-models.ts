@@ -1,5 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { CALIBRATION_KEY } from '../evaluation/calibration';
+import { fileBytes } from '../io/node/file-bytes';
+import { openWeights } from '../io/open-weights';
 import { OptionError } from '../runtime/errors';
 
 /** Where a model's state after an epoch lies. @param epoch counted from 1. */
@@ -22,4 +25,28 @@ export async function epochModels(model: string): Promise<string[]> {
     `${model}: there are no models of its epochs beside it (${stem}1.safetensors and so on).`,
     'Train with --keep-epochs.',
   );
+}
+
+/** Metadata in which the models of one training differ. */
+const DIFFERS: ReadonlySet<string> = new Set(['step', 'steps', 'epochs', 'crc32', 'digest', CALIBRATION_KEY]);
+
+/** As `epochModels`. @throws OptionError also where one of them was left by another training. */
+export async function ownEpochModels(model: string): Promise<string[]> {
+  const paths = await epochModels(model);
+  const own = await metadataOf(model);
+  for (const path of paths) {
+    const found = await metadataOf(path);
+    const keys = new Set([...own.keys(), ...found.keys()]);
+    const other = [...keys].find((key) => !DIFFERS.has(key) && own.get(key) !== found.get(key));
+    if (other === undefined && Number(found.get('step')) <= Number(own.get('step'))) continue;
+    const what = other === undefined ? 'it was trained for longer' : `their ${other} differ`;
+    throw new OptionError(`${path} is of another training than ${model}: ${what}.`, 'Remove it.');
+  }
+  return paths;
+}
+
+async function metadataOf(path: string): Promise<ReadonlyMap<string, string>> {
+  const source = await openWeights(await fileBytes(path));
+  await source.close();
+  return source.metadata;
 }

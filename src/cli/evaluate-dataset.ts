@@ -5,7 +5,7 @@ import type { EvaluationRecord } from '../evaluation/record';
 import { describeRecord } from '../evaluation/summary';
 import { type ChosenBank, chooseBank } from './bank';
 import { checkCalibratable, saveCalibration } from './calibration';
-import { epochModels } from './epoch-models';
+import { ownEpochModels } from './epoch-models';
 import type { EvalFlags } from './evaluation-flags';
 import { openEvaluatedModel, versionsOf } from './evaluation-model';
 import { writeEvaluation } from './evaluation-output';
@@ -39,7 +39,7 @@ export async function evaluateDataset(
   const { flags } = job;
   const quiet = flags.quiet === true;
   const best = flags.select === 'best-on-test';
-  const models = best ? await epochModels(flags.model!) : [flags.model];
+  const models = best ? await ownEpochModels(flags.model!) : [flags.model];
   if (flags.calibrate !== undefined) for (const file of models) await checkCalibratable(file!, flags);
   const candidates: Candidate[] = [];
   const opened: FileResults[] = [];
