@@ -1,8 +1,8 @@
 /** Which normal images a memory bank is made of. */
-import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { chooseShots, type Dataset } from '../data/datasets';
 import { openDataset } from '../data/node/datasets';
+import { isFile } from '../io/node/is-file';
 import { imageIdentity } from '../library/node';
 import { OptionError } from '../runtime/errors';
 import { DEFAULTS } from '../training/options';
@@ -101,8 +101,4 @@ async function refuseTested(file: string, tested: Dataset): Promise<void> {
       'Test on images that the model was not trained on, or choose those of the bank with --shots or --bank-from.',
     );
   }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() === true;
 }

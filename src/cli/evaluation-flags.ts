@@ -91,14 +91,14 @@ export function picturesOption(): Option {
     .default(200);
 }
 
-export function addModelOptions(command: Command): Command {
+function addModelOptions(command: Command): Command {
   return command
     .option('--weights <file>', 'CLIP weights: a file, a folder, a known name, or synthetic:<model>')
     .option('--model <file>', "trained adapters and prompts: ours, MVFA's or MLA-LP's .pth")
     .addOption(
       new Option(
         '--method <name>',
-        'what the model is of, else clip; clip and winclip need no training',
+        'mla-lp or april-gan (need a model, which tells); clip (without one) or winclip (need no training)',
       ).choices(['mla-lp', 'clip', 'winclip', 'april-gan']),
     )
     .addOption(
@@ -115,17 +115,21 @@ export function addModelOptions(command: Command): Command {
     .addOption(
       new Option('--precision <type>', 'storage on the device').choices(['f32', 'f16']).default('f32'),
     )
-    .option('--batch <n>', 'images per run (default: 1 on software adapters, else 8)', positiveInteger)
-    .option('--prompts <file>', 'normal and abnormal sentences for method clip, JSON or text')
+    .option(
+      '--batch <n>',
+      'images per run (default: 1 on software adapters and for winclip, else 8)',
+      positiveInteger,
+    )
+    .option('--prompts <file>', 'normal and abnormal sentences instead of fixed ones, JSON or text')
     .option(
       '--object <name>',
-      "what fixed sentences call the object (default: the data set's, else medical image)",
+      "what fixed sentences call the object (default: what the model was trained with, else the data set's, else medical image)",
     )
     .option('--heads <n>', "image tower's attention heads, where width / 64 is wrong", positiveInteger)
     .option('--text-heads <n>', "text tower's attention heads", positiveInteger);
 }
 
-export function addBankOptions(command: Command): Command {
+function addBankOptions(command: Command): Command {
   return command
     .addOption(
       new Option(
@@ -137,7 +141,7 @@ export function addBankOptions(command: Command): Command {
     )
     .option(
       '--bank-file <file>',
-      'a bank that `train --bank` wrote (default: the one beside the model, if any)',
+      'a bank that `train --bank` wrote (default: the one beside the model, if any, unless images are named)',
     )
     .option('--bank-from <dir>', 'data set whose normal images fill the bank (default: the valid split)')
     .option(

@@ -58,6 +58,8 @@ export async function openEvaluatedModel(
   });
   if (bank) bar.finish();
   const fixed = !(model instanceof MlaLp && model.hasPrompts);
+  if (!fixed && (flags.prompts ?? flags.object) !== undefined)
+    console.error('The model has learned prompts: --prompts and --object are not used.');
   return {
     model,
     configuration: {

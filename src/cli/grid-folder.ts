@@ -1,10 +1,11 @@
 /** A grid on disk: what it was begun with, and one folder a cell with what is finished of it. */
-import { readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Cell, cellPath, type GridIdentity, identityDifference } from '../evaluation/grid';
 import type { EvaluationRecord } from '../evaluation/record';
 import { parseRecord } from '../evaluation/summary';
 import { previousPath } from '../io/node/generations';
+import { isFile } from '../io/node/is-file';
 import { ensureWritableFolder, writeFileAtomic } from '../io/node/write-file';
 import { OptionError } from '../runtime/errors';
 import { epochModels } from './epoch-models';
@@ -87,10 +88,6 @@ export async function trainingProgress(model: string): Promise<'trained' | 'begu
 export async function markTrained(model: string): Promise<void> {
   const state = statePath(model);
   for (const path of [previousPath(state), state]) await rm(path, { force: true });
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() === true;
 }
 
 async function textAt(path: string): Promise<string | undefined> {

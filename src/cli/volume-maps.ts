@@ -84,7 +84,7 @@ export class VolumeMaps {
 }
 
 /** Writes a map into the voxels that its slice's pixels came from. @param map f32 [size, size] of the squashed slice. */
-export function placeSlice(
+function placeSlice(
   values: Float32Array,
   { dims, axes, flip }: SliceGrid,
   slice: number,

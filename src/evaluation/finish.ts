@@ -2,7 +2,7 @@
 import type { BootstrapOptions } from '../metrics';
 import { pixelMetrics, rankingMetrics } from '../metrics';
 import { FusedResults } from './fusion';
-import { isFailure, type RawResults } from './raw-results';
+import { isFailure, type RawResults, rangeOf } from './raw-results';
 import type { EvaluatedImage, EvaluationRecord } from './record';
 
 export interface FinishOptions extends BootstrapOptions {
@@ -26,7 +26,7 @@ export async function finishEvaluation(
   const images: EvaluatedImage[] = [];
   for await (const { result, score, map } of results) {
     const { name, abnormal, hasMask, zeroShot, fewShot } = result;
-    const mapMax = map.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    const [, mapMax] = rangeOf(map);
     const parts = { zeroShot, ...(fewShot !== undefined && { fewShot }), mapMax };
     images.push({ name, abnormal, hasMask, score, parts });
     options.onFinishing?.(images.length / results.results.length / PASSES);

@@ -11,7 +11,7 @@
  * to 0..1 by the extremes of that over the test set.
  */
 import { ValueError } from '../runtime/errors';
-import { type Range, type RawMaps, type RawResult, type RawResults, scored } from './raw-results';
+import { type Range, type RawMaps, type RawResult, type RawResults, rangeOf, scored } from './raw-results';
 
 /** What values are scaled by. */
 export interface Scaling {
@@ -116,6 +116,6 @@ export class FusedResults {
     if (this.#maxima) return HALF * result.zeroShot + HALF * scaled(result.zeroShotRange[1], this.#maxima);
     if (!this.scaling) return result.zeroShot;
     if (!this.raw.header.hasMasks) return fuseScores(result, this.scaling);
-    return map.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    return rangeOf(map)[1];
   }
 }

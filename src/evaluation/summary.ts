@@ -51,7 +51,7 @@ export function parseRecord(text: string, label: string): EvaluationRecord {
 }
 
 /** "0.935 (0.912 to 0.951)", or why there is none. */
-export function describeEstimate({ value, low, high }: Estimate): string {
+function describeEstimate({ value, low, high }: Estimate): string {
   if (Number.isNaN(value)) return 'undefined: one of the classes is missing';
   const interval = Number.isNaN(low) ? '' : ` (${low.toFixed(3)} to ${high.toFixed(3)})`;
   return `${value.toFixed(4)}${interval}`;

@@ -37,7 +37,7 @@ export interface BankOwner {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-export function isImages(input: BankInput): input is BankImages {
+function isImages(input: BankInput): input is BankImages {
   return typeof input === 'object' && 'images' in input;
 }
 
@@ -96,7 +96,7 @@ export async function openBank(
 }
 
 /** What a bank is computed from. @param size px, as the model runs. */
-export function normalImages({ images, augment = true, onProgress, signal }: BankImages, size: number) {
+function normalImages({ images, augment = true, onProgress, signal }: BankImages, size: number) {
   return {
     count: images.length,
     augment,

@@ -50,7 +50,7 @@ export interface DetectFlags extends VolumeFlags {
 /** How long an interrupted run waits for the batch under way, ms. */
 const GRACE_MS = 5000;
 
-export const DEFAULT_OUT = 'mla-lp-results';
+const DEFAULT_OUT = 'mla-lp-results';
 
 export function registerDetect(program: Command): void {
   program
@@ -73,10 +73,8 @@ export function registerDetect(program: Command): void {
     .addOption(
       new Option(
         '--bank-versions <which>',
-        'of --bank-images: all eleven (rotated, moved, flipped), or one, as they are',
-      )
-        .choices(['all', 'one'])
-        .default('all'),
+        'of --bank-images: all eleven (rotated, moved, flipped; the default), or one, as they are',
+      ).choices(['all', 'one']),
     )
     .option(
       '--bank-memory <MB>',
@@ -191,6 +189,8 @@ export async function detectFiles(
     await (await fileBytes(flags.checkpoint)).close();
   }
   const normals = await bankFiles(flags);
+  if (flags.object !== undefined && flags.prompts !== undefined)
+    throw new OptionError('--object and --prompts exclude each other.', 'Give one of them.');
   // Weights may bring the sentences and the image size that they were trained with.
   const own =
     flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
@@ -253,6 +253,8 @@ export async function detectFiles(
     if (normals) building.finish();
     const bankTold = model instanceof MlaLp ? model.bankDescription : undefined;
     const usesSentences = !(model instanceof MlaLp && model.hasPrompts);
+    if (!usesSentences && (flags.prompts ?? flags.object) !== undefined)
+      console.error('The checkpoint has learned prompts: --prompts and --object are not used.');
     if (!quiet && bankTold) console.error(bankTold);
     if (!quiet && model.method === 'clip' && flags.method === undefined) {
       console.error('No --checkpoint: the training-free baseline (--method clip) is used.');
@@ -351,7 +353,16 @@ export async function detectFiles(
 }
 
 /** Normal images of `--bank-images`. @throws OptionError, before anything is loaded. */
-async function bankFiles({ bank, bankImages, method }: DetectFlags): Promise<string[] | undefined> {
+async function bankFiles(flags: DetectFlags): Promise<string[] | undefined> {
+  const { bank, bankImages, bankVersions, bankMemory, method } = flags;
+  if (bankVersions !== undefined && bankImages === undefined)
+    throw new OptionError('--bank-versions is of --bank-images, and none are given.', 'Leave it out.');
+  const ownPlace = method === 'winclip' || method === 'april-gan';
+  if (bankMemory !== undefined && (ownPlace || (bank === undefined && bankImages === undefined)))
+    throw new OptionError(
+      '--bank-memory is for the memory bank of mla-lp or mvfa, and there is none.',
+      'Leave it out, or give --bank or --bank-images.',
+    );
   if (bank === undefined && bankImages === undefined) return undefined;
   const option = bank === undefined ? '--bank-images' : '--bank';
   if (bank !== undefined && bankImages !== undefined)
