@@ -27,6 +27,8 @@ export interface BankContext {
   readonly model: string | undefined;
   /** What the model says of its training. */
   readonly trained: TrainedOn;
+  /** Whether the method compares with images as they are, and has no bank files. */
+  readonly plain: boolean;
 }
 
 /**
@@ -35,9 +37,9 @@ export interface BankContext {
  * @throws OptionError where no bank can be made, or its images would be tested.
  */
 export async function chooseBank(flags: BankFlags, context: BankContext): Promise<ChosenBank> {
-  const { tested, path, model, trained } = context;
+  const { tested, path, model, trained, plain } = context;
   const asked = flags.shots !== undefined || flags.shotList !== undefined;
-  const imagesWanted = asked || flags.bankFrom !== undefined || !flags.augment;
+  const imagesWanted = asked || flags.bankFrom !== undefined || !flags.augment || plain;
   const beside = imagesWanted || model === undefined ? undefined : bankPath(model);
   const file = flags.bankFile ?? (beside !== undefined && (await isFile(beside)) ? beside : undefined);
   if (file !== undefined) {
@@ -59,7 +61,7 @@ export async function chooseBank(flags: BankFlags, context: BankContext): Promis
       'Name a data set for the bank with --bank-from, or a bank file with --bank-file.',
     );
   }
-  const augment = flags.augment && trained.augment !== false;
+  const augment = flags.augment && !plain && trained.augment !== false;
   const which = !asked && trained.normals ? ' that the model was trained on' : '';
   return {
     source: { images, augment },

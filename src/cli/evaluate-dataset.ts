@@ -95,7 +95,9 @@ async function scoreModel(
   const quiet = flags.quiet === true;
   let bank: ChosenBank | undefined;
   if (flags.bank === 'on') {
-    bank = await chooseBank(flags, { tested: dataset, path, model: file, trained: await trainedOn(file) });
+    const trained = await trainedOn(file);
+    const plain = ['winclip', 'april-gan'].includes(flags.method ?? trained.method ?? '');
+    bank = await chooseBank(flags, { tested: dataset, path, model: file, trained, plain });
     if (!quiet) console.error(`Memory bank: ${bank.description}.`);
   }
   // A threshold is for the sentences that detect uses: those that the model was trained with.

@@ -10,7 +10,7 @@ import type { ModelFlags } from './evaluation-flags';
 import { progressBar } from './progress';
 import type { Session } from './session';
 import { readPrompts, sidecarPrompts } from './sidecar';
-import { trainedOn } from './trained-on';
+import { type TrainedOn, trainedOn } from './trained-on';
 import { requireWeights } from './training-flags';
 import { version } from './version';
 
@@ -36,7 +36,8 @@ export async function openEvaluatedModel(
     flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
   const promptFile = flags.prompts ?? own;
   const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
-  const object = flags.object ?? (await objectOf(file, dataset));
+  const trained = await trainedOn(file);
+  const object = flags.object ?? objectOf(trained, dataset);
   const { method, preset, imageSize, batch } = flags;
   const bar = progressBar({ label: 'memory bank', total: 0, unit: 'images', quiet: flags.quiet });
   const model = await loadModel(session.clip, {
@@ -60,6 +61,8 @@ export async function openEvaluatedModel(
   const fixed = !(model instanceof MlaLp && model.hasPrompts);
   if (!fixed && (flags.prompts ?? flags.object) !== undefined)
     console.error('The model has learned prompts: --prompts and --object are not used.');
+  // Those that came with the weights count where nothing else names any.
+  const used = fixed && (own === undefined || !(object ?? trained.named)) ? promptFile : undefined;
   return {
     model,
     configuration: {
@@ -69,7 +72,7 @@ export async function openEvaluatedModel(
       precision: flags.precision,
       ...(bank && { bank: bank.description, bankDigest: await bankDigest(bank) }),
       ...(object !== undefined && fixed && { object }),
-      ...(prompts && fixed && { prompts: basename(promptFile!), promptsDigest: await digestOf(promptFile!) }),
+      ...(used !== undefined && { prompts: basename(used), promptsDigest: await digestOf(used) }),
     },
   };
 }
@@ -86,9 +89,8 @@ async function bankDigest({ source }: ChosenBank): Promise<string> {
  * What fixed sentences call the object where no flag says it: nothing where the model brings sentences of its own; the word that it
  * was trained with; the data set's.
  */
-async function objectOf(file: string | undefined, dataset: string | undefined): Promise<string | undefined> {
-  const { sentences, object } = await trainedOn(file);
-  if (sentences) return undefined;
+function objectOf({ named, object }: TrainedOn, dataset: string | undefined): string | undefined {
+  if (named === 'sentences') return undefined;
   return object ?? (dataset === undefined ? undefined : knownDataset(dataset)?.object);
 }
 

@@ -71,7 +71,8 @@ export class FewShotResults {
   }
 
   async close(): Promise<void> {
-    await (await this.#spill)?.close();
+    // Where none could be opened, `add` has said so.
+    await (await this.#spill?.catch(() => undefined))?.close();
   }
 
   async #result({ raw, ...kept }: Kept, scaling: Scaling | undefined): Promise<FewShotResult> {

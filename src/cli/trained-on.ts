@@ -8,9 +8,10 @@ export interface TrainedOn {
   /** Identities of its normal shots (`imageIdentity`). */
   readonly normals?: readonly string[];
   readonly augment?: boolean;
-  /** Whether it was trained on sentences of its own. */
-  readonly sentences?: boolean;
-  /** What its fixed sentences call the object, where they were told. */
+  readonly method?: string;
+  /** Whether it was trained on fixed sentences that its file names: `sentences` of its own, or with a word for the object. */
+  readonly named?: 'sentences' | 'object';
+  /** That word, where it was told. */
   readonly object?: string;
 }
 
@@ -29,9 +30,11 @@ export async function trainedOn(file: string | undefined): Promise<TrainedOn> {
     };
     const normals = said('normals');
     const augment = (said('config') as { augment?: unknown } | null)?.augment;
-    const object = metadata.get('object');
+    const [method, object] = [metadata.get('method'), metadata.get('object')];
+    const named = (['sentences', 'object'] as const).find((key) => metadata.has(key));
     return {
-      ...(metadata.has('sentences') && { sentences: true }),
+      ...(method !== undefined && { method }),
+      ...(named && { named }),
       // The general word is what stands for none.
       ...(object !== undefined && object !== DEFAULT_OBJECT && { object }),
       ...(isTexts(normals) && { normals }),

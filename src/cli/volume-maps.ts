@@ -1,6 +1,6 @@
 /** `--export nifti`: the score maps of each volume as one NIfTI volume in its source's grid. */
 import { basename, dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { SliceGrid } from '../data/volume';
 import { writeFileAtomic } from '../io/node/write-file';
@@ -71,7 +71,9 @@ export class VolumeMaps {
     if (!current) return;
     const { dims, spacing, affine } = current.volume.volume.grid;
     const volume = { dims, spacing, values: current.values, ...(affine && { affine }) };
-    await writeFileAtomic(current.path, Readable.from(niftiChunks(volume)).pipe(createGzip()));
+    // An error of either end reaches the other; the file's writer is told of it.
+    const packed = pipeline(Readable.from(niftiChunks(volume)), createGzip(), () => {});
+    await writeFileAtomic(current.path, packed);
   }
 
   #pathFor(volume: PictureVolume, name: string): string {

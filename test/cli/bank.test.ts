@@ -31,15 +31,19 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-async function choose(split: 'valid' | 'test', flags: Partial<BankFlags> = {}) {
+async function choose(split: 'valid' | 'test', flags: Partial<BankFlags> = {}, plain = false) {
   const tested = await openDataset(data, { split });
-  return chooseBank({ bank: 'on', augment: true, ...flags }, { tested, path: data, model, trained: {} });
+  return chooseBank(
+    { bank: 'on', augment: true, ...flags },
+    { tested, path: data, model, trained: {}, plain },
+  );
 }
 
 test('the file beside the model, unless other images are asked for', async () => {
   expect((await choose('test')).source).toBe(bank);
   const valid = ['0', '1'].map((name) => join(data, 'valid/good/img', `${name}.png`));
   expect((await choose('test', { augment: false })).source).toEqual({ images: valid, augment: false });
+  expect((await choose('test', {}, true)).source).toEqual({ images: valid, augment: false });
   expect((await choose('test', { shots: 'all' })).source).toEqual({ images: valid, augment: true });
 });
 
