@@ -3,6 +3,7 @@
  * of a fixed size an image. A killed run goes on where it stopped: a line is written after its slot, and holds the slot's checksum.
  */
 import { type FileHandle, open, readdir, readFile, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { acquireLock, type Lock } from '../../io/node/lock';
 import { writeAll, writeError, writeFileAtomic } from '../../io/node/write-file';
@@ -68,10 +69,11 @@ export class FileResults implements RawResults, ResultSink {
   /**
    * Opens for writing: the results that an earlier run with the same header left are kept; its failures are tried again.
    * @param path without ending, in a folder that exists. @throws OptionError where files of another evaluation lie, or another process
-   * writes them.
+   * of this machine writes them.
    */
   static async write(path: string, options: FileResultsOptions): Promise<FileResults> {
-    const lock = await acquireLock(path);
+    // By machine: a shard that was killed is begun again on another node, which cannot tell whether the first one still runs.
+    const lock = await acquireLock(`${path}.${encodeURIComponent(hostname())}`);
     try {
       return await FileResults.#write(path, options, lock);
     } catch (error) {
