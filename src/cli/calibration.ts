@@ -1,4 +1,4 @@
-import { CALIBRATION_KEY, calibrationOf } from '../evaluation/calibration';
+import { CALIBRATION_KEY, calibrationOf, checkCanCalibrate } from '../evaluation/calibration';
 import type { RawResults } from '../evaluation/raw-results';
 import type { EvaluationRecord } from '../evaluation/record';
 import { fileBytes } from '../io/node/file-bytes';
@@ -8,7 +8,7 @@ import { modelChunks, readTrainingState } from '../io/training-state';
 import { parseCalibrationRule } from '../metrics';
 import { OptionError } from '../runtime/errors';
 import type { TrainingState } from '../training/state';
-import type { ModelFlags } from './evaluation-flags';
+import type { BankFlags, ModelFlags } from './evaluation-flags';
 
 /**
  * Saves a threshold with a model of ours.
@@ -39,9 +39,10 @@ export async function saveCalibration(
  */
 export async function checkCalibratable(
   model: string,
-  { imageSize, preset, object, prompts }: ModelFlags,
+  { imageSize, preset, object, prompts, bank }: ModelFlags & Pick<BankFlags, 'bank'>,
 ): Promise<void> {
   const { metadata } = await readModel(model);
+  checkCanCalibrate(metadata.get('method'), bank === 'on' ? 'few-shot' : 'zero-shot');
   const other = [
     ['--image-size', imageSize !== undefined && String(imageSize) !== metadata.get('imageSize')],
     ['--preset', preset !== undefined && preset !== metadata.get('preset')],

@@ -102,7 +102,8 @@ async function evaluateCell(
       pictures,
       seed,
       bank: shots ? 'on' : 'off',
-      ...shots,
+      // A trained model names its shots, without those that --keep-going left out.
+      ...(method.model === undefined && shots),
       out: folder,
       split: 'test',
       shard: { index: 1, of: 1 },

@@ -35,12 +35,7 @@ export function calibrationOf(
   rule: CalibrationRule = 'f1max',
 ): SavedCalibration {
   const { images, pixel, protocol, dataset, n, configuration } = record;
-  if (record.method === 'april-gan' && protocol === 'few-shot') {
-    throw new OptionError(
-      'Few-shot scores of april-gan are scaled by a whole test set: a threshold of them holds for no other image.',
-      'Calibrate it zero-shot (--bank off).',
-    );
-  }
+  checkCanCalibrate(record.method, protocol);
   const { scaling } = new FusedResults(raw);
   const chosen = calibrate(
     images.map(({ abnormal }) => abnormal),
@@ -59,6 +54,15 @@ export function calibrationOf(
     split: String(configuration.split ?? ''),
     n,
   };
+}
+
+/** @throws OptionError for scores that no other image can be given. */
+export function checkCanCalibrate(method: string | undefined, protocol: Protocol): void {
+  if (method !== 'april-gan' || protocol !== 'few-shot') return;
+  throw new OptionError(
+    'Few-shot scores of april-gan are scaled by a whole test set: a threshold of them holds for no other image.',
+    'Calibrate it zero-shot (--bank off).',
+  );
 }
 
 /** What a model's metadata says; undefined where it says nothing. @throws BadFileError */
