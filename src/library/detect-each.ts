@@ -15,7 +15,7 @@ export type DetectOutcome =
 
 /** Any method that detects abnormalities: what evaluations take. */
 export interface DetectionModel {
-  /** "mla-lp", "clip", ... */
+  /** "mla-lp", "mvfa", "clip", ... */
   readonly method: string;
   /** Choice between paper and code, or the method's own variant. */
   readonly preset: string;

@@ -110,6 +110,9 @@ export interface HeaderOptions {
   readonly configuration?: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** Few-shot, these are scored by a memory bank; others bring references of their own. */
+const MEMORY_METHODS: ReadonlySet<string> = new Set(['mla-lp', 'mvfa', 'clip']);
+
 /** What identifies an evaluation of a model on labelled images. @throws OptionError where the model cannot do the protocol. */
 export async function rawHeader(
   model: DetectionModel,
@@ -117,7 +120,7 @@ export async function rawHeader(
   { dataset, protocol, selection = 'last-epoch', configuration = {} }: HeaderOptions,
 ): Promise<RawHeader> {
   const { method, preset, imageSize, hasMemory } = model;
-  if (protocol === 'few-shot' && !hasMemory && (method === 'mla-lp' || method === 'clip'))
+  if (protocol === 'few-shot' && !hasMemory && MEMORY_METHODS.has(method))
     throw new OptionError('The few-shot protocol needs a model with a memory bank.', 'Give it a bank.');
   const list = images.map(({ name, abnormal, mask }) => [name, abnormal, mask !== undefined]);
   return {

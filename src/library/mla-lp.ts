@@ -74,8 +74,10 @@ export class MlaLp implements DetectionModel {
     readonly hasPrompts: boolean,
   ) {}
 
-  get method(): Method {
-    return this.detector.options.method;
+  /** `mvfa`: adapters with fixed sentences. */
+  get method(): Method | 'mvfa' {
+    const { method } = this.detector.options;
+    return method === 'mla-lp' && !this.hasPrompts ? 'mvfa' : method;
   }
 
   get imageSize(): number {

@@ -24,6 +24,7 @@ test('few-shot needs a memory bank, or a method with references of its own', asy
     const model = { method, hasMemory, preset: 'authors', imageSize: 28 } as DetectionModel;
     return rawHeader(model, [], { dataset: 'Tiny', protocol: 'few-shot' });
   };
+  await expect(header('mvfa', false)).rejects.toThrow('memory bank');
   await expect(header('mla-lp', false)).rejects.toThrow('needs a model with a memory bank');
   expect(await header('mla-lp', true)).toMatchObject({ fused: true });
   expect(await header('winclip', false)).toMatchObject({ fused: false });
