@@ -18,7 +18,7 @@ import {
   reportPictures,
   type SliceCurve,
 } from '../report';
-import type { Picture } from './pictures';
+import type { Picture, PictureVolume } from './pictures';
 import { version } from './version';
 
 /** Pictures a report embeds: beyond this it would be too large to open; all heatmaps are files anyway. */
@@ -39,7 +39,7 @@ export class ResultWriter {
   readonly #names: Map<string, string>;
   readonly #study = newUid();
   /** UIDs, one a volume and one for all other pictures, and how many pictures were written there. */
-  readonly #series = new Map<string, { uid: string; count: number }>();
+  readonly #series = new Map<PictureVolume | undefined, { uid: string; count: number }>();
 
   /** @param pictures all of the run, for file names that do not collide. */
   constructor(
@@ -105,9 +105,8 @@ export class ResultWriter {
   }
 
   #capture({ volume, slice }: Picture, overlay: RgbImage): Uint8Array<ArrayBuffer> {
-    const key = volume?.path ?? '';
-    const series = this.#series.get(key) ?? { uid: newUid(), count: 0 };
-    this.#series.set(key, series);
+    const series = this.#series.get(volume) ?? { uid: newUid(), count: 0 };
+    this.#series.set(volume, series);
     series.count++;
     return secondaryCapture({
       ...overlay,
@@ -136,15 +135,16 @@ export class ResultWriter {
   }
 
   #curves(): SliceCurve[] {
+    // By volume: several series may lie in one folder, and bear its name.
     const curves = new Map<
-      string,
+      PictureVolume,
       { name: string; points: { slice: number; score: number; item?: number }[] }
     >();
     for (const [item, { picture, score, originalPng }] of this.#items.entries()) {
       const { volume, slice } = picture;
       if (!volume || slice === undefined || score === undefined) continue;
-      const curve = curves.get(volume.path) ?? { name: volume.name, points: [] };
-      curves.set(volume.path, curve);
+      const curve = curves.get(volume) ?? { name: volume.name, points: [] };
+      curves.set(volume, curve);
       curve.points.push({ slice, score, ...(originalPng && { item }) });
     }
     for (const { points } of curves.values()) points.sort((a, b) => a.slice - b.slice);

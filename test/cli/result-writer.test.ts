@@ -1,7 +1,10 @@
 /** Names of heatmaps: below the common folder, on any system, never two the same. */
-import { posix, win32 } from 'node:path';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, posix, win32 } from 'node:path';
 import { expect, test } from 'vitest';
-import { outputNames } from '../../src/cli/result-writer';
+import type { Picture, PictureVolume } from '../../src/cli/pictures';
+import { outputNames, ResultWriter } from '../../src/cli/result-writer';
 
 const names = (files: readonly string[], path = posix) => [...outputNames(files, path).values()];
 
@@ -21,4 +24,30 @@ test('no two names are the same, nor differ in case alone', () => {
   expect(names(['/x/a.png', '/x/a.jpg', '/x/a.png.png'])).toEqual(['a.png', 'a.jpg', 'a.png-2']);
   expect(names(['/x/a.png', '/x/A.png', '/x/A.PNG'])).toEqual(['a.png', 'A.png-2', 'A.PNG-3']);
   expect(names(['/x/\u00e9.png', '/x/e\u0301.jpg'])).toEqual(['\u00e9.png', 'e\u0301.jpg']);
+});
+
+test('two series of one folder stay two', async () => {
+  const out = mkdtempSync(join(tmpdir(), 'mla-lp-writer-'));
+  const image = { width: 2, height: 2, data: new Uint8Array(12).fill(90) };
+  const series = [0, 1].map(() => ({ name: 'study', path: 'study' }) as PictureVolume);
+  const pictures = series.flatMap((volume, i) =>
+    [0, 1].map((slice): Picture => {
+      const file = join('study', `${i}-${slice}.dcm`);
+      return { file, slice, title: file, path: file, input: image, volume };
+    }),
+  );
+  const look = { colormap: 'inferno', opacity: 0.5, range: 'full' } as const;
+  const writer = new ResultWriter({ out, ...look, dicom: true }, pictures);
+  const map = new Float32Array(4);
+  for (const [i, picture] of pictures.entries())
+    await writer.add(picture, image, { score: i, levels: [i], map, size: 2 });
+  const about = { title: 'x', adapter: 'x', weights: 'x', method: 'x', version: 'x', details: {} };
+  const page = readFileSync(await writer.finish(about), 'utf8');
+  expect(page.match(/<figure class="slices">/g)).toHaveLength(2);
+  const seriesOf = (picture: Picture) =>
+    readFileSync(`${writer.nameOf(picture)}.heatmap.dcm`, 'latin1').match(/2\.25\.\d+/g)![4];
+  const [a, b, c, d] = pictures.map(seriesOf);
+  expect([a, c]).toEqual([b, d]);
+  expect(a).not.toBe(c);
+  rmSync(out, { recursive: true });
 });
