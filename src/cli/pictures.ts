@@ -56,11 +56,10 @@ export async function openPictures(files: readonly string[], flags: VolumeFlags)
       'Leave it out.',
     );
   }
-  const ofNifti = Object.entries({ axis, volume }).find(([, value]) => value !== undefined);
   const mayBeNifti = (entry: FoundFile) =>
     entry.kind === 'broken' || (entry.kind !== 'picture' && entry.volume.format === 'nifti');
-  if (ofNifti && !found.some(mayBeNifti))
-    throw new OptionError(`--${ofNifti[0]} is for NIfTI, and none of the files is one.`, 'Leave it out.');
+  if (volume !== undefined && !found.some(mayBeNifti))
+    throw new OptionError('--volume is for NIfTI, and none of the files is one.', 'Leave it out.');
   return found.flatMap((entry) => picturesOf(entry, flags.slices));
 }
 

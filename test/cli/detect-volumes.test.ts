@@ -171,6 +171,7 @@ test.each([
   ['no such volume', ['brain.nii.gz', '--volume', '2'], /there is no volume 2\. Give 0 to 0/],
   ['a window that is none', ['brain.nii.gz', '--window', '40,0'], /CENTRE,WIDTH/],
   ['slices that are none', ['brain.nii.gz', '--slices', '1:2:0'], /a:b:step/],
+  ['--volume on frames', ['cine.dcm', '--volume', '0'], /--volume is for NIfTI/],
   ['an axis that is none', ['brain.nii.gz', '--axis', '3'], /0, 1 or 2/],
   ['an export without a folder', ['brain.nii.gz', '--export', 'dicom', '--json'], /needs a folder/],
 ])('%s', { timeout: 60_000 }, async (_, [file, ...flags], message) => {
