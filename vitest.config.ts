@@ -16,12 +16,15 @@ const embed = {
 };
 
 const full = process.env.MLA_LP_FULL === '1';
+/** Minutes of computing on CPUs that `npm test` is spared; `.ci/run` runs them, too. */
+const slow = process.env.MLA_LP_SLOW === '1';
+const folders = full ? ['test/full/**'] : slow ? ['test/slow/**'] : ['test/**'];
 
 export default defineConfig({
   plugins: [embed],
   test: {
-    include: full ? ['test/full/**/*.test.ts'] : ['test/**/*.test.ts'],
-    exclude: full ? [] : ['test/full/**'],
+    include: folders.map((folder) => `${folder}/*.test.ts`),
+    exclude: full || slow ? [] : ['test/full/**', 'test/slow/**'],
     // Dawn is a native addon: processes, not threads.
     pool: 'forks',
     maxWorkers: 2,

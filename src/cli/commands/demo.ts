@@ -25,7 +25,7 @@ const PHANTOM_SIZE = 224;
 /** A kind of picture that phantom-clip never saw: what training is for. */
 const MODALITY: Modality = 'breast ultrasound';
 
-/** What a minute on two slow cores affords, and phantom-clip learns well from (test/training/learns.test.ts). */
+/** What a minute on two slow cores affords, and phantom-clip learns well from (test/slow/learns.test.ts). */
 const TRAINING = {
   imageSize: 112,
   batch: 4,

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { suites } from '../../src/kernels/suites';
 import { isCannot, type KernelSource, type Op } from '../../src/runtime/op';
 import { openTestGpu } from '../helpers/gpu';
-import { callOf, mismatchOf, referenceOf, runCase, usesF16 } from './run-case';
+import { callOf, mismatchOf, referenceOf, runCase, usesF16 } from '../kernels/run-case';
 
 const gpu = await openTestGpu();
 
