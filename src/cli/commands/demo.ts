@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { openDataset } from '../../data/node/datasets';
@@ -68,7 +67,7 @@ export function registerDemo(program: Command): void {
 async function demo(flags: DemoFlags): Promise<void> {
   const { out, seed, quiet = false } = flags;
   await ensureWritableFolder(out);
-  const held = await drawHeldOut(join(out, 'phantoms'), flags.count, seed);
+  const held = await drawDataset(join(out, 'phantoms'), flags.count, seed);
   const session = await openSession({ weights: WEIGHTS, precision: 'f32', quiet });
   try {
     const baseline = new Tally(held);
@@ -77,7 +76,7 @@ async function demo(flags: DemoFlags): Promise<void> {
     if (flags.steps > 0) {
       await detectPlain(session, held, baseline);
       const folder = join(out, 'train');
-      await drawTrainingSet(folder, flags.train, seed + 1_000_000);
+      await drawDataset(folder, flags.train, seed + 1_000_000);
       const trainer = await trainToFile({
         session,
         images: trainingImages(await openDataset(folder, { split: 'valid' })),
@@ -118,6 +117,12 @@ async function demo(flags: DemoFlags): Promise<void> {
     }
     console.log('(on phantoms that it was not trained on; chance: 0.500)');
     console.log(`Open ${resolve(report!)}`);
+    if (flags.steps > 0 && flags.count > 1) {
+      const bank = `--bank on --bank-from ${join(out, 'train')}`;
+      console.log(
+        `With a memory bank and intervals: mla-lp eval ${join(out, 'phantoms')} --weights ${WEIGHTS} --model ${checkpoint} ${bank} --out ${join(out, 'eval')}`,
+      );
+    }
     if (failed > 0) process.exitCode = 1;
   } finally {
     await session.close();
@@ -128,32 +133,26 @@ function drawOne(seed: number, i: number): Phantom {
   return makePhantom(seed + i, { size: PHANTOM_SIZE, modality: MODALITY, abnormal: i % 2 === 1 });
 }
 
-/** @returns the phantoms by their file, every second one with lesions. */
-async function drawHeldOut(folder: string, count: number, seed: number): Promise<Map<string, Phantom>> {
-  await ensureWritableFolder(folder);
+/**
+ * A data set as `mla-lp train` and `eval` take it: normal/, abnormal/ and masks/.
+ * @returns the phantoms by their file, every second one with lesions.
+ */
+async function drawDataset(folder: string, count: number, seed: number): Promise<Map<string, Phantom>> {
+  for (const part of ['normal', 'abnormal', 'masks']) await ensureWritableFolder(join(folder, part));
   const phantoms = new Map<string, Phantom>();
   for (let i = 0; i < count; i++) {
     const phantom = drawOne(seed, i);
-    const label = phantom.abnormal ? 'abnormal' : 'normal';
-    const file = join(folder, `${String(i).padStart(3, '0')} ${phantom.modality} ${label}.png`);
-    await writeFileAtomic(file, [await encodePng(phantom.image)]);
-    phantoms.set(file, phantom);
-  }
-  return phantoms;
-}
-
-/** A data set as `mla-lp train` takes it: normal/, abnormal/ and masks/. */
-async function drawTrainingSet(folder: string, count: number, seed: number): Promise<void> {
-  for (const part of ['normal', 'abnormal', 'masks']) await mkdir(join(folder, part), { recursive: true });
-  for (let i = 0; i < count; i++) {
-    const { image, mask, abnormal } = drawOne(seed, i);
+    const { image, mask, abnormal } = phantom;
     const name = `${String(i).padStart(3, '0')}.png`;
-    await writeFileAtomic(join(folder, abnormal ? 'abnormal' : 'normal', name), [await encodePng(image)]);
+    const file = join(folder, abnormal ? 'abnormal' : 'normal', name);
+    await writeFileAtomic(file, [await encodePng(image)]);
+    phantoms.set(file, phantom);
     if (!abnormal) continue;
     const data = Uint8Array.from({ length: 3 * mask.length }, (_, p) => 255 * mask[Math.floor(p / 3)]!);
     const picture = { width: PHANTOM_SIZE, height: PHANTOM_SIZE, data };
     await writeFileAtomic(join(folder, 'masks', name), [await encodePng(picture)]);
   }
+  return phantoms;
 }
 
 /** The training-free baseline with the sentences that come with the weights. */
