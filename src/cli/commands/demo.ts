@@ -57,7 +57,7 @@ export function registerDemo(program: Command): void {
       '--count <n>',
       'other phantoms to detect lesions in, half of them with lesions',
       positiveInteger,
-      48,
+      120,
     )
     .option('--seed <n>', 'of the phantoms', positiveInteger, 2026)
     .option('--quiet', 'no progress')
