@@ -9,7 +9,7 @@ import type { ChosenBank } from './bank';
 import type { ModelFlags } from './evaluation-flags';
 import { progressBar } from './progress';
 import type { Session } from './session';
-import { readPrompts, sidecarPrompts } from './sidecar';
+import { choosePrompts } from './sidecar';
 import { type TrainedOn, trainedOn } from './trained-on';
 import { requireWeights } from './training-flags';
 import { version } from './version';
@@ -32,10 +32,7 @@ export async function openEvaluatedModel(
   bank: ChosenBank | undefined,
 ): Promise<EvaluatedModel> {
   const weights = requireWeights(flags.weights);
-  const own =
-    flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
-  const promptFile = flags.prompts ?? own;
-  const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
+  const prompts = await choosePrompts(flags, weights);
   const trained = await trainedOn(file);
   const object = flags.object ?? objectOf(trained, dataset);
   const { method, preset, imageSize, batch } = flags;
@@ -47,9 +44,7 @@ export async function openEvaluatedModel(
     ...(imageSize && { imageSize }),
     ...(batch && { batch }),
     ...(object !== undefined && { object }),
-    ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
-    // A model that says what it was trained with goes before what came with the weights.
-    ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
+    ...prompts.options,
     ...(bank && {
       bank:
         typeof bank.source === 'string'
@@ -62,7 +57,7 @@ export async function openEvaluatedModel(
   if (!fixed && (flags.prompts ?? flags.object) !== undefined)
     console.error('The model has learned prompts: --prompts and --object are not used.');
   // Those that came with the weights count where nothing else names any.
-  const used = fixed && (own === undefined || !(object ?? trained.named)) ? promptFile : undefined;
+  const used = fixed && (!prompts.own || !(object ?? trained.named)) ? prompts.file : undefined;
   return {
     model,
     configuration: {

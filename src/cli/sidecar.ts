@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolveWeights } from '../io/node/open-weights';
+import type { LoadModelOptions } from '../library/node';
 import { type PromptSet, parsePrompts } from '../model/prompts';
 import { OptionError } from '../runtime/errors';
 
@@ -20,6 +21,36 @@ export async function readPrompts(path: string): Promise<{ set: PromptSet; image
   const set = parsePrompts(text, path);
   const size = /^\s*\{/.test(text) ? (JSON.parse(text) as { imageSize?: unknown }).imageSize : undefined;
   return { set, ...(typeof size === 'number' && { imageSize: size }) };
+}
+
+export interface ChosenPrompts {
+  /** The file of the sentences; undefined where there is none. */
+  readonly file: string | undefined;
+  /** Whether they came with the weights. */
+  readonly own: boolean;
+  /** For `loadModel`. */
+  readonly options: Pick<LoadModelOptions, 'prompts' | 'nativePrompts' | 'nativeImageSize'>;
+}
+
+/**
+ * The sentences that the flags name, else those beside the weights, which may bring the image size that they were trained with
+ * too. @throws OptionError
+ */
+export async function choosePrompts(
+  { prompts, object }: { readonly prompts?: string; readonly object?: string },
+  weights: string,
+): Promise<ChosenPrompts> {
+  const beside = prompts === undefined && object === undefined ? await sidecarPrompts(weights) : undefined;
+  const file = prompts ?? beside;
+  const own = beside !== undefined;
+  if (file === undefined) return { file, own, options: {} };
+  const { set, imageSize } = await readPrompts(file);
+  const options = {
+    ...(imageSize && { nativeImageSize: imageSize }),
+    // A model that says what it was trained with goes before what came with the weights.
+    ...(own ? { nativePrompts: set } : { prompts: set }),
+  };
+  return { file, own, options };
 }
 
 /** The image size, px, that a file beside the weights names; undefined without one. */

@@ -17,7 +17,7 @@ import { openPictures, type Picture, type VolumeFlags } from '../pictures';
 import { progressBar } from '../progress';
 import { ResultWriter } from '../result-writer';
 import { openSession, type Session } from '../session';
-import { readPrompts, sidecarPrompts } from '../sidecar';
+import { choosePrompts } from '../sidecar';
 import { version } from '../version';
 import { VolumeMaps } from '../volume-maps';
 
@@ -191,11 +191,7 @@ export async function detectFiles(
   const normals = await bankFiles(flags);
   if (flags.object !== undefined && flags.prompts !== undefined)
     throw new OptionError('--object and --prompts exclude each other.', 'Give one of them.');
-  // Weights may bring the sentences and the image size that they were trained with.
-  const own =
-    flags.prompts === undefined && flags.object === undefined ? await sidecarPrompts(weights) : undefined;
-  const promptFile = flags.prompts ?? own;
-  const prompts = promptFile === undefined ? undefined : await readPrompts(promptFile);
+  const prompts = await choosePrompts(flags, weights);
   const out = flags.out ?? (flags.json ? undefined : DEFAULT_OUT);
   const pictures = await openPictures(files, flags);
   const volumeMaps = flags.export === 'nifti' ? new VolumeMaps(pictures) : undefined;
@@ -246,9 +242,7 @@ export async function detectFiles(
         },
       }),
       ...(bankMemory && { bankMemory: bankMemory * 1e6 }),
-      ...(prompts?.imageSize && { nativeImageSize: prompts.imageSize }),
-      // A checkpoint that says what it was trained with goes before what came with the weights.
-      ...(prompts && (own === undefined ? { prompts: prompts.set } : { nativePrompts: prompts.set })),
+      ...prompts.options,
     });
     if (normals) building.finish();
     const bankTold = model instanceof MlaLp ? model.bankDescription : undefined;
@@ -280,7 +274,7 @@ export async function detectFiles(
         title: 'Abnormality detection',
         adapter: opened.gpu.name,
         weights: shortPath(weights),
-        method: describeMethod(model, flags, usesSentences ? promptFile : undefined),
+        method: describeMethod(model, flags, usesSentences ? prompts.file : undefined),
         version,
         details: {
           'Image size': `${model.imageSize} px`,
