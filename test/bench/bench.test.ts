@@ -2,10 +2,11 @@ import { CommanderError } from 'commander';
 import { expect, test } from 'vitest';
 import { plausible } from '../../bench/ceiling/ceiling';
 import { fmaSuite } from '../../bench/ceiling/fma';
+import { parseArguments } from '../../bench/command';
+import { commands } from '../../bench/commands';
 import { Checker } from '../../bench/kernels/check';
 import { benchSuite, chooseCases } from '../../bench/kernels/kernels';
 import { interleave } from '../../bench/measure';
-import { parseArguments } from '../../bench/options';
 import { type BenchRecord, type Ceilings, rowOf, shareOf } from '../../bench/record';
 import { Session } from '../../bench/session';
 import { median, quantile, summarise } from '../../bench/stats';
@@ -144,20 +145,24 @@ test('the text says whose numbers these are, and what a software adapter is good
   );
 });
 
+const parse = (args: readonly string[]) => parseArguments(args, commands);
+
 test('arguments: everything by default, one command otherwise', () => {
-  expect(parseArguments([])).toEqual({
-    command: 'all',
-    variants: 'chosen',
-    check: 'affordable',
-    imageSize: 240,
-    images: 200,
-    batch: 1,
-  });
-  expect(parseArguments(['--json', 'r.json']).json).toBe('r.json');
+  expect(parse([])).toMatchObject({ command: 'all', flags: {} });
+  expect(parse(['--json', 'r.json'])).toMatchObject({ command: 'all', flags: { json: 'r.json' } });
+  expect(parse(['kernels'])).toMatchObject({ flags: { variants: 'chosen', check: 'affordable' } });
   expect(
-    parseArguments(['kernels', '--op', 'gemm', '--case', 'x1024', '--variants', 'all', '--budget', '0.2']),
-  ).toMatchObject({ command: 'kernels', op: 'gemm', case: 'x1024', variants: 'all', budget: 0.2 });
-  expect(parseArguments(['image', '--model', 'tiny', '--batch', '2']).batch).toBe(2);
+    parse(['kernels', '--op', 'gemm', '--case', 'x1024', '--variants', 'all', '--budget', '0.2']),
+  ).toMatchObject({
+    command: 'kernels',
+    flags: { op: 'gemm', case: 'x1024', variants: 'all', budget: 0.2 },
+  });
+  expect(parse(['image', '--model', 'tiny', '--batch', '2']).flags).toEqual({
+    model: 'tiny',
+    imageSize: 240,
+    batch: 2,
+  });
+  expect(parse(['folder']).flags).toEqual({ imageSize: 240, batch: 1, images: 200 });
 });
 
 test.each([
@@ -169,7 +174,7 @@ test.each([
   const write = process.stderr.write;
   process.stderr.write = () => true; // commander prints the usage
   try {
-    expect(() => parseArguments(args)).toThrow(CommanderError);
+    expect(() => parse(args)).toThrow(CommanderError);
   } finally {
     process.stderr.write = write;
   }

@@ -1,0 +1,19 @@
+/** Every command, in the order of the help text. */
+import type { BenchCommand } from '../command';
+import { allCommand } from './all';
+import { blockCommand } from './block';
+import { ceilingCommand } from './ceiling';
+import { folderCommand } from './folder';
+import { imageCommand } from './image';
+import { kernelsCommand } from './kernels';
+import { trainCommand } from './train';
+
+export const commands: readonly BenchCommand[] = [
+  allCommand,
+  ceilingCommand,
+  kernelsCommand,
+  blockCommand,
+  imageCommand,
+  trainCommand,
+  folderCommand,
+];
