@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
-import { version } from '../src/cli/version';
+import { version } from '../src/io/version';
 import type { AdapterSource } from '../src/runtime/adapter';
 import type { Gpu } from '../src/runtime/device';
 import { type Summary, summarise } from './stats';

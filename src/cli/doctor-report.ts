@@ -1,5 +1,7 @@
 /** What `mla-lp doctor` finds out, as plain data. */
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+import { loadTuning } from '../io/node/tuned-files';
+import { version } from '../io/version';
 import { acquireAdapter } from '../platform/node/adapter';
 import { adapterAdvice } from '../platform/node/adapter-advice';
 import { findSwiftShaderArchive, unpackSwiftShader } from '../platform/node/bundled-swiftshader';
@@ -7,7 +9,6 @@ import type { AdapterChoice, AdapterSource, Considered } from '../runtime/adapte
 import { PORTABLE } from '../runtime/capabilities';
 import { Gpu } from '../runtime/device';
 import { MlaLpError } from '../runtime/errors';
-import { version } from './version';
 
 export interface LimitRow {
   readonly limit: string;
@@ -52,6 +53,8 @@ export interface DoctorReport {
     readonly pick: 'f32';
     readonly why: string;
   };
+  /** Variants that were tuned for this adapter; why a table is not used is a note. */
+  readonly tuned?: { readonly source: string; readonly rows: number; readonly notes: readonly string[] };
   readonly advice: readonly string[];
   /** What to set for Deno, which does not find the bundled SwiftShader by itself. */
   readonly denoEnvironment?: Readonly<Record<string, string>>;
@@ -87,6 +90,7 @@ export async function examine(): Promise<DoctorReport> {
   const { info, limits, features } = choice.adapter;
   const f16 = features.has('shader-f16');
   const failure = await tryDevice(choice);
+  const tuning = await loadTuning(info, choice.software);
   return {
     usable: failure === undefined,
     ...(failure && { problem: failure }),
@@ -116,6 +120,7 @@ export async function examine(): Promise<DoctorReport> {
       pick: 'f32',
       why: precisionAdvice(f16, choice.software),
     },
+    ...(tuning && { tuned: { source: tuning.source, rows: tuning.table.size, notes: tuning.notes } }),
     advice: adapterAdvice(process.platform, choice.source),
     ...denoEnvironment(choice),
   };

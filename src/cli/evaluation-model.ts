@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { knownDataset } from '../data/known-datasets';
+import { version } from '../io/version';
 import { type DetectionModel, imageIdentity, loadModel, MlaLp } from '../library/node';
 import { sha256, weightsIdentity } from '../model/identity';
 import type { ChosenBank } from './bank';
@@ -12,7 +13,6 @@ import type { Session } from './session';
 import { choosePrompts } from './sidecar';
 import { type TrainedOn, trainedOn } from './trained-on';
 import { requireWeights } from './training-flags';
-import { version } from './version';
 
 export interface EvaluatedModel {
   readonly model: DetectionModel;

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: one file per command under commands/. */
 import { Command, CommanderError } from 'commander';
+import { version } from '../io/version';
 import { MlaLpError } from '../runtime/errors';
 import { registerConvert } from './commands/convert';
 import { registerData } from './commands/data';
@@ -14,7 +15,6 @@ import { registerTrain } from './commands/train';
 import { registerTrainZero } from './commands/train-zero';
 import { registerWeights } from './commands/weights';
 import { exitCode } from './exit-code';
-import { version } from './version';
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

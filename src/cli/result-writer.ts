@@ -4,6 +4,7 @@ import systemPath, { dirname, join, type PlatformPath } from 'node:path';
 import type { RgbImage } from '../data/image';
 import type { Judgement } from '../evaluation/judge';
 import { writeFileAtomic } from '../io/node/write-file';
+import { version } from '../io/version';
 import { newUid, secondaryCapture } from '../io/write-dicom';
 import type { Detection } from '../model/detector';
 import { encodeJpeg, encodePng } from '../platform/node/encode-png';
@@ -19,7 +20,6 @@ import {
   type SliceCurve,
 } from '../report';
 import type { Picture, PictureVolume } from './pictures';
-import { version } from './version';
 
 /** Pictures a report embeds: beyond this it would be too large to open; all heatmaps are files anyway. */
 const PICTURES = 120;

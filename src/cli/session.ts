@@ -54,6 +54,7 @@ async function open(options: SessionOptions): Promise<Pick<Session, 'gpu' | 'cli
   const gpu = await openDevice();
   if (!quiet) {
     console.error(`Adapter: ${gpu.name}. ${gpu.choice.reason}`);
+    for (const note of gpu.tuning?.notes ?? []) console.error(note);
   }
   let bar: ReturnType<typeof progressBar> | undefined;
   const clip = await loadClip(gpu, weights, {

@@ -32,7 +32,7 @@ export { type LoadClipOptions, loadClip, type WeightsInput } from './load-clip';
 export { type LoadModelOptions, loadModel, type ModelMethod } from './load-model';
 export type { BankImages, BankInput } from './memory-bank';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
-export { openDevice } from './open-device';
+export { type OpenDeviceOptions, openDevice } from './open-device';
 export type { ImageInput, LazyImage } from './platform';
 export { createTrainer, imageIdentity, type TrainingImage, type TrainOptions } from './train';
 export { openVolume, volumeSlices } from './volume';

@@ -4,8 +4,9 @@ import type { RgbImage } from '../data/image';
 import type { DecodeOptions } from '../data/limits';
 import type { ByteSource } from '../io/bytes';
 import type { Spill } from '../model/spill';
-import type { AcquireAdapter } from '../runtime/adapter';
+import type { AcquireAdapter, AdapterChoice } from '../runtime/adapter';
 import { MlaLpError } from '../runtime/errors';
+import type { Tuning } from '../runtime/tuned';
 
 /**
  * An image to look at: a path (Node, Deno) or URL (browser); the bytes of an image file; a browser's own objects; decoded
@@ -26,6 +27,8 @@ export interface LazyImage {
 
 export interface Platform {
   readonly acquireAdapter: AcquireAdapter;
+  /** The tuned table that this platform keeps for an adapter. Never rejects: what is wrong with one is a note in it. */
+  readonly loadTuning?: (choice: AdapterChoice) => Promise<Tuning | undefined>;
   /** @throws BadImageError */
   readImage(input: StoredImage, name: string, options?: DecodeOptions): Promise<RgbImage>;
   /** What decoding volumes takes from here. */

@@ -1,4 +1,6 @@
 /** What `choose` may look at: limits and features of a device, as plain data, so that decisions can be tested without one. */
+import type { TunedTable } from './tuned';
+
 export interface Capabilities {
   /** The adapter computes on a CPU (SwiftShader, lavapipe, WARP): barriers are dear, workgroup memory buys nothing. */
   readonly software: boolean;
@@ -13,6 +15,8 @@ export interface Capabilities {
   readonly maxBindingBytes: number;
   readonly maxBufferBytes: number;
   readonly maxWorkgroupsPerDimension: number;
+  /** What was measured on this device; `plan` asks it before `choose`. */
+  readonly tuned?: TunedTable;
 }
 
 /** WebGPU's guaranteed minimum: what a kernel may count on everywhere. */

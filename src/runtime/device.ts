@@ -11,6 +11,7 @@ import {
 } from './errors';
 import type { ShaderLayout } from './reflect';
 import { roundUp } from './tensor-type';
+import type { Tuning } from './tuned';
 
 const WANTED_FEATURES = [
   'shader-f16',
@@ -61,9 +62,12 @@ export class Gpu {
   private constructor(
     readonly choice: AdapterChoice,
     readonly device: GPUDevice,
+    /** The tuned table that plans use, if one was found. */
+    readonly tuning?: Tuning,
   ) {
     this.info = choice.adapter.info;
-    this.caps = readCapabilities(device, this.info, choice.software);
+    const caps = readCapabilities(device, this.info, choice.software);
+    this.caps = tuning ? { ...caps, tuned: tuning.table } : caps;
     device.lost.then((info) => {
       const lost = new DeviceLostError(
         info.reason === 'destroyed'
@@ -83,8 +87,11 @@ export class Gpu {
     };
   }
 
-  /** Opens a device with the adapter's own limits and every optional feature that the engine can use. */
-  static async open(choice: AdapterChoice): Promise<Gpu> {
+  /**
+   * Opens a device with the adapter's own limits and every optional feature that the engine can use.
+   * @param tuning without it every kernel is chosen by `choose`.
+   */
+  static async open(choice: AdapterChoice, tuning?: Tuning): Promise<Gpu> {
     const { adapter } = choice;
     for (const [limit, need] of Object.entries(NEEDED_LIMITS)) {
       const have = adapter.limits[limit as keyof typeof NEEDED_LIMITS];
@@ -105,7 +112,7 @@ export class Gpu {
           { cause },
         );
       });
-    return new Gpu(choice, device);
+    return new Gpu(choice, device, tuning);
   }
 
   /** What the adapter is called on screen. */

@@ -14,3 +14,4 @@ export * from './random';
 export * from './reflect';
 export * from './specialise';
 export * from './tensor-type';
+export * from './tuned';

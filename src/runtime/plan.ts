@@ -12,6 +12,7 @@ import { type Dispatch, isCannot, type Lowering, type OpCall, type Operand } fro
 import { reflect, type ShaderLayout } from './reflect';
 import { specialise } from './specialise';
 import { byteSize, describe, roundUp, type TensorType } from './tensor-type';
+import { TunedLookup, type TunedTable } from './tuned';
 
 const ALIGNMENT = 256; // minStorageBufferOffsetAlignment of every known adapter; the largest the specification allows
 
@@ -59,8 +60,10 @@ export interface Plan {
 }
 
 export interface PlanOptions {
-  /** Op name -> variant to use instead of `choose` (tests and benchmarks). */
+  /** Op name -> variant to use whatever `choose` and tuned tables say (tests and benchmarks). */
   readonly variants?: Readonly<Record<string, string>>;
+  /** Instead of the device's own table. */
+  readonly tuned?: TunedTable;
 }
 
 /** The lowering of one node. @throws MlaLpError when the named or chosen variant does not apply. */
@@ -107,13 +110,15 @@ export function plan(graph: Graph, caps: Capabilities, options: PlanOptions = {}
     return slot;
   };
 
+  const tuned = new TunedLookup(options.tuned ?? caps.tuned ?? new Map(), caps);
   const steps = nodes.map((node, index): Step => {
     const call: OpCall<unknown> = {
       inputs: node.inputs.map((t) => t.type),
       outputs: node.outputs.map((t) => t.type),
       attrs: node.attrs,
     };
-    const lowering = lower(node, call, caps, options.variants?.[node.op.name]);
+    const wanted = options.variants?.[node.op.name] ?? tuned.find(node.op, call);
+    const lowering = lower(node, call, caps, wanted);
     for (const output of node.outputs) slots.set(output, newSlot(output.name, output.type, index));
     const scratch = (lowering.scratch ?? []).map((type, i) =>
       newSlot(`${node.label} scratch ${i}`, type, index),

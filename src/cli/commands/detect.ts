@@ -4,6 +4,7 @@ import { listImages } from '../../data/node/list-images';
 import { describeCalibration, type Judgement, judge } from '../../evaluation/judge';
 import { fileBytes } from '../../io/node/file-bytes';
 import { ensureWritableFolder } from '../../io/node/write-file';
+import { version } from '../../io/version';
 import { readInput } from '../../library/image-input';
 import { type DetectionModel, loadModel, MlaLp, type ModelMethod } from '../../library/node';
 import type { Detection } from '../../model/detector';
@@ -18,7 +19,6 @@ import { progressBar } from '../progress';
 import { ResultWriter } from '../result-writer';
 import { openSession, type Session } from '../session';
 import { choosePrompts } from '../sidecar';
-import { version } from '../version';
 import { VolumeMaps } from '../volume-maps';
 
 export interface DetectFlags extends VolumeFlags {

@@ -43,6 +43,7 @@ export function describeReport(report: DoctorReport): string {
   }
   if (precision)
     row('precision', `${precision.pick} (there is ${precision.modes.join(' and ')}): ${precision.why}`);
+  if (adapter) row('tuned', tunedLine(report.tuned));
   list('limits', report.limits.map(limitLine));
   const { denoEnvironment } = report;
   if (denoEnvironment) {
@@ -61,6 +62,12 @@ export function describeReport(report: DoctorReport): string {
   function list(title: string, items: readonly string[]): void {
     if (items.length > 0) lines.push('', title, ...items.map((item) => `  ${item}`));
   }
+}
+
+function tunedLine(tuned: DoctorReport['tuned']): string {
+  if (!tuned) return "no table; every kernel is the engine's own choice";
+  if (tuned.rows === 0) return tuned.notes.join(' ');
+  return [`${tuned.rows} calls, ${tuned.source}`, ...tuned.notes].join('. ');
 }
 
 function limitLine({ limit, needs, has, unit }: DoctorReport['limits'][number]): string {

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortedError, MlaLpError, NetworkError, OptionError } from '../../runtime/errors';
 import type { WeightsEntry } from '../manifest';
+import { userCache } from './user-cache';
 
 export interface PullOptions {
   /** Base URL to which the file's name is appended; MLA_LP_MIRROR unless told, else the entry's own URL. */
@@ -30,11 +30,7 @@ const MAX_BYTES = 16 * 2 ** 30;
 /** The folder of pulled weights: MLA_LP_CACHE, else `mla-lp/weights` in the user's cache folder. Not created here. */
 export function weightsCache(env: NodeJS.ProcessEnv = process.env): string {
   if (env.MLA_LP_CACHE) return env.MLA_LP_CACHE;
-  const given = process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME;
-  if (given && isAbsolute(given)) return join(given, 'mla-lp', 'weights');
-  const home =
-    process.platform === 'darwin' ? join(homedir(), 'Library', 'Caches') : join(homedir(), '.cache');
-  return join(home, 'mla-lp', 'weights');
+  return join(userCache(env), 'weights');
 }
 
 /** Where pulled weights lie, if they were pulled. */
