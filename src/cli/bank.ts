@@ -10,6 +10,7 @@ import type { BankFlags } from './evaluation-flags';
 import { readShotList } from './shot-list';
 import { type TrainedOn, trainedOn } from './trained-on';
 import { bankPath } from './training-run';
+import { brokenImages } from './usable-images';
 
 export interface ChosenBank {
   /** A bank file, or images to make it of. */
@@ -73,7 +74,15 @@ async function drawn(all: Dataset, flags: BankFlags): Promise<string[]> {
   const { shots = 'all', shotList, draw = 0, seed = DEFAULTS.seed } = flags;
   const list = shotList === undefined ? undefined : await readShotList(shotList, draw);
   const chosen = chooseShots(all, shots, { seed, ...(list && { list }) });
-  return chosen.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
+  const normals = chosen.images.filter(({ abnormal }) => !abnormal);
+  if (!flags.keepGoing) return normals.map(({ path }) => path);
+  const broken = await brokenImages(normals, { keepGoing: true, quiet: flags.quiet === true });
+  const left = normals.filter(({ path }) => !broken.has(path));
+  if (left.length > 0) return left.map(({ path }) => path);
+  throw new OptionError(
+    `None of the ${normals.length} normal images chosen for the memory bank of ${all.name} can be used.`,
+    'Choose others: more --shots, another --seed, or another --bank-from.',
+  );
 }
 
 /** The images that a model was trained on, found again by what its file knows of them. @throws OptionError */

@@ -31,6 +31,8 @@ export interface BankFlags {
   draw?: number;
   seed?: number;
   augment: boolean;
+  keepGoing?: boolean;
+  quiet?: boolean;
 }
 
 export interface EvalFlags extends ModelFlags, BankFlags {
@@ -41,9 +43,7 @@ export interface EvalFlags extends ModelFlags, BankFlags {
   resamples: number;
   calibrate?: string | true;
   pictures: number;
-  keepGoing?: boolean;
   json?: boolean;
-  quiet?: boolean;
 }
 
 export const DEFAULT_EVAL_OUT = 'mla-lp-eval';

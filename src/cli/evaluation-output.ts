@@ -1,10 +1,12 @@
 /** What an evaluation leaves in its folder: results for machines, a report for people. */
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FusedResults } from '../evaluation/fusion';
 import { imagesCsv, imagesJsonl } from '../evaluation/image-table';
 import type { RawResults } from '../evaluation/raw-results';
 import type { EvaluationRecord } from '../evaluation/record';
 import { recordText } from '../evaluation/summary';
+import { previousPath } from '../io/node/generations';
 import { writeFileAtomic } from '../io/node/write-file';
 import { readImage } from '../platform/node/decode-image';
 import { encodeJpeg } from '../platform/node/encode-png';
@@ -29,16 +31,27 @@ export interface EvaluationOutput {
   readonly pictures: number;
 }
 
-/** Writes images.jsonl, images.csv, report.html and, last, results.json: where that is, the others are. */
+/**
+ * Writes images.jsonl, images.csv, report.html and, last, results.json: where that is, the others are its own. Results of an
+ * earlier evaluation are called results.json.previous meanwhile.
+ */
 export async function writeEvaluation(output: EvaluationOutput): Promise<void> {
   const { record, raw, out, pictures } = output;
   const fused = new FusedResults(raw);
   const range = rangeOfMaps(fused, record);
+  const path = recordPath(out);
+  const earlier = previousPath(path);
+  await rename(path, earlier).catch(ignoreMissing);
   await writeFileAtomic(join(out, 'images.jsonl'), encoded(imagesJsonl(record)));
   await writeFileAtomic(join(out, 'images.csv'), encoded(imagesCsv(record)));
   const page = evaluationPage(record, pictureSource(output, fused, range), { maxPictures: pictures, range });
   await writeFileAtomic(join(out, 'report.html'), encoded(page));
-  await writeFileAtomic(recordPath(out), encoded([recordText(record)]));
+  await writeFileAtomic(path, encoded([recordText(record)]));
+  await rm(earlier, { force: true });
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 /** One range for all heatmaps, so that their colours can be compared. */

@@ -11,6 +11,27 @@ export interface UsableOptions {
   readonly quiet: boolean;
 }
 
+/** Paths of those that cannot be decoded or whose mask does not fit; each is named on standard error. */
+export async function brokenImages(
+  images: Dataset['images'],
+  { keepGoing, quiet }: UsableOptions,
+): Promise<Set<string>> {
+  const bar = progressBar({ label: 'check', total: images.length, unit: 'images', quiet });
+  const broken = new Set<string>();
+  for (const [i, image] of images.entries()) {
+    try {
+      await checkSample(image, (path, options) => platform().readImage(path, path, options));
+    } catch (error) {
+      if (!(error instanceof BadImageError)) throw error;
+      broken.add(image.path);
+      console.error(`mla-lp: ${keepGoing ? 'left out: ' : ''}${error.message}`);
+    }
+    bar.update(i + 1);
+  }
+  bar.finish();
+  return broken;
+}
+
 /**
  * Decodes every image and mask once, as training will, and names each that cannot be used on standard error.
  * @returns the data sets without those images; unchanged where all are well.
@@ -21,23 +42,9 @@ export async function usableImages(
   datasets: readonly Dataset[],
   { keepGoing, quiet }: UsableOptions,
 ): Promise<Dataset[]> {
-  const total = datasets.reduce((sum, { images }) => sum + images.length, 0);
-  const bar = progressBar({ label: 'check', total, unit: 'images', quiet });
-  const broken = new Set<string>();
-  let done = 0;
-  for (const { images } of datasets) {
-    for (const image of images) {
-      try {
-        await checkSample(image, (path, options) => platform().readImage(path, path, options));
-      } catch (error) {
-        if (!(error instanceof BadImageError)) throw error;
-        broken.add(image.path);
-        console.error(`mla-lp: ${keepGoing ? 'left out: ' : ''}${error.message}`);
-      }
-      bar.update(++done);
-    }
-  }
-  bar.finish();
+  const images = datasets.flatMap((dataset) => dataset.images);
+  const total = images.length;
+  const broken = await brokenImages(images, { keepGoing, quiet });
   if (broken.size === 0) return [...datasets];
   const count = `${broken.size} of ${total} images cannot be used`;
   if (!keepGoing) {

@@ -18,7 +18,7 @@ export interface Calibration {
 /** @throws OptionError when `text` is no rule. */
 export function parseCalibrationRule(text: string): CalibrationRule {
   if (text === 'f1max' || text === 'youden') return text;
-  const wanted = /^specificity=(0(?:\.\d+)?|1(?:\.0+)?)$/.exec(text)?.[1];
+  const wanted = /^specificity=(0(?:\.\d+)?|1(?:\.0+)?|\d(?:\.\d+)?e-\d+)$/.exec(text)?.[1];
   if (wanted !== undefined) return `specificity=${Number(wanted)}`;
   throw new OptionError(
     `"${text}" is no rule for a threshold.`,

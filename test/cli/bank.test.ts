@@ -1,5 +1,5 @@
 /** Which bank an evaluation takes, and that no tested image is in it. No device. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -51,4 +51,17 @@ test('an image in the bank is not tested', async () => {
   await expect(choose('valid')).rejects.toThrow(/1\.png is in the memory bank .*model\.bank/);
   await expect(choose('valid', { bankFile: bank })).rejects.toThrow('is in the memory bank');
   await expect(choose('valid', { shots: 1 })).rejects.toThrow('would be in the memory bank and be tested');
+});
+
+test('--keep-going leaves broken images out of the bank, and says when none is left', async () => {
+  const flags = { shots: 'all', keepGoing: true, quiet: true } as const;
+  await expect(choose('test', flags)).rejects.toThrow('None of the 2 normal images');
+  const good = join(data, 'valid/good/img/1.png');
+  const text = readFileSync(good);
+  copyFileSync('test/fixtures/images/rgb.png', good);
+  try {
+    expect((await choose('test', flags)).source).toEqual({ images: [good], augment: true });
+  } finally {
+    writeFileSync(good, text);
+  }
 });

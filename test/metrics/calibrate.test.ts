@@ -37,6 +37,11 @@ test('thresholds are the best by their rules', () => {
   );
 });
 
+test('a rule survives being written down and read again', () => {
+  const { rule } = calibrate([0, 1], [0, 1], 'specificity=0.0000001');
+  expect(parseCalibrationRule(rule)).toBe(rule);
+});
+
 test('rules are parsed strictly', () => {
   expect(parseCalibrationRule('specificity=0.950')).toBe('specificity=0.95');
   expect(parseCalibrationRule('specificity=1')).toBe('specificity=1');
