@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import sharp from 'sharp';
@@ -60,10 +61,16 @@ describe('headless Chromium', () => {
   beforeAll(async () => {
     const { outputFiles } = await build({
       ...bundling('browser'),
+      // The decoder asks for Node's modules in Node only.
+      external: ['fs', 'path', 'crypto'],
       entryPoints: ['test/data/decode-entry.ts'],
     });
+    const wasm = fileURLToPath(import.meta.resolve('@cornerstonejs/codec-openjpeg/decodewasm'));
     opened = await openBrowserPage({
-      serve: { '/entry.js': { body: outputFiles[0]!.contents, type: 'text/javascript' } },
+      serve: {
+        '/entry.js': { body: outputFiles[0]!.contents, type: 'text/javascript' },
+        '/openjpeg.wasm': { body: readFileSync(wasm), type: 'application/wasm' },
+      },
     });
   });
   afterAll(async () => {
@@ -82,6 +89,18 @@ describe('headless Chromium', () => {
     expect(there['jpeg2000.dcm']!.error).toMatch(/BadImageError: .* JPEG 2000, which cannot be decoded here/);
     expect(there['cut.jpg']!.error).toMatch(/BadImageError/);
     expect(opened.errors).toEqual([]);
+  });
+
+  test('decodes JPEG 2000 once the page has a decoder', async ({ skip }) => {
+    if ('skip' in opened) return skip(opened.skip);
+    const { before, after, cut } = (await opened.call(
+      '/entry.js',
+      'decodeJpeg2000',
+      files['jpeg2000.dcm'],
+    )) as Record<string, Outcome>;
+    expect(before!.error).toContain('useOpenJpeg');
+    expect(after).toEqual(here['jpeg2000.dcm']);
+    expect(cut!.error).toMatch(/BadImageError/);
   });
 
   test('takes Blob, ImageBitmap and ImageData', async ({ skip }) => {

@@ -171,7 +171,7 @@ export class FrameReader {
       throw new BadImageError(
         this.name,
         'its pixels are JPEG 2000, which cannot be decoded here',
-        'Unpack the file (gdcmconv --raw), or use mla-lp in Node.',
+        'In a browser give the page a decoder (useOpenJpeg), or unpack the file (gdcmconv --raw).',
       );
     }
     this.#decoder ??= jpeg2000();
