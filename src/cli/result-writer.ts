@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import systemPath, { dirname, join, type PlatformPath } from 'node:path';
 import type { RgbImage } from '../data/image';
+import { squarePixels } from '../data/square-pixels';
 import type { Judgement } from '../evaluation/judge';
 import { writeFileAtomic } from '../io/node/write-file';
 import { version } from '../io/version';
@@ -55,17 +56,18 @@ export class ResultWriter {
   }
 
   /**
-   * Writes the heatmap over the original, at its own size, with a contour where a threshold is known.
+   * Writes the heatmap over the original, at its own size (slices with square pixels), with a contour where a threshold is known.
    * @param top largest value that a map can have.
    */
   async add(
     picture: Picture,
-    image: RgbImage,
+    source: RgbImage,
     detection: Detection,
     top = detection.levels.length,
     judgement?: Judgement,
   ): Promise<void> {
     const { colormap, opacity } = this.options;
+    const image = picture.volume ? squarePixels(source, picture.volume.volume.grid) : source;
     const { score, levels, map, size } = detection;
     const range = this.options.range === 'full' ? ([0, top] as const) : mapRange(map);
     const contour =

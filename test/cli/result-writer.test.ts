@@ -2,9 +2,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, posix, win32 } from 'node:path';
+import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import type { Picture, PictureVolume } from '../../src/cli/pictures';
 import { outputNames, ResultWriter } from '../../src/cli/result-writer';
+import type { SliceGrid } from '../../src/data/volume';
 
 const names = (files: readonly string[], path = posix) => [...outputNames(files, path).values()];
 
@@ -26,10 +28,16 @@ test('no two names are the same, nor differ in case alone', () => {
   expect(names(['/x/\u00e9.png', '/x/e\u0301.jpg'])).toEqual(['\u00e9.png', 'e\u0301.jpg']);
 });
 
-test('two series of one folder stay two', async () => {
+test('two series of one folder stay two, slices drawn with square pixels', async () => {
   const out = mkdtempSync(join(tmpdir(), 'mla-lp-writer-'));
   const image = { width: 2, height: 2, data: new Uint8Array(12).fill(90) };
-  const series = [0, 1].map(() => ({ name: 'study', path: 'study' }) as PictureVolume);
+  const grid: SliceGrid = {
+    dims: [2, 2, 2],
+    axes: { slice: 2, x: 0, y: 1 },
+    flip: { x: false, y: false },
+    spacing: [1, 2.5, 3],
+  };
+  const series = [0, 1].map(() => ({ name: 'study', path: 'study', volume: { grid } }) as PictureVolume);
   const pictures = series.flatMap((volume, i) =>
     [0, 1].map((slice): Picture => {
       const file = join('study', `${i}-${slice}.dcm`);
@@ -44,6 +52,9 @@ test('two series of one folder stay two', async () => {
   const about = { title: 'x', adapter: 'x', weights: 'x', method: 'x', version: 'x', details: {} };
   const page = readFileSync(await writer.finish(about), 'utf8');
   expect(page.match(/<figure class="slices">/g)).toHaveLength(2);
+  // Rows lie 2.5 times as far apart as columns.
+  const { width, height } = await sharp(`${writer.nameOf(pictures[0]!)}.heatmap.png`).metadata();
+  expect([width, height]).toEqual([2, 5]);
   const seriesOf = (picture: Picture) =>
     readFileSync(`${writer.nameOf(picture)}.heatmap.dcm`, 'latin1').match(/2\.25\.\d+/g)![4];
   const [a, b, c, d] = pictures.map(seriesOf);
