@@ -1,13 +1,14 @@
 /** A command of `npm run bench`, one file each under commands/, and how the command line finds it. */
 import { Command } from 'commander';
 
-/** Options as commander reads them, and the arguments before them. */
 export interface BenchCommand {
   readonly name: string;
   /** One line of help. */
   readonly text: string;
   /** Runs when no command is named. */
   readonly isDefault?: boolean;
+  /** No line of help: for processes that a command starts. */
+  readonly isHidden?: boolean;
   /** Declares options and arguments. */
   readonly declare: (command: Command) => void;
   /** Sets process.exitCode for results that are bad news. @throws MlaLpError */
@@ -30,8 +31,11 @@ export function parseArguments(args: readonly string[], commands: readonly Bench
     .description('times mla-lp on this device; without a command: everything')
     .exitOverride()
     .showHelpAfterError('(see npm run bench -- --help)');
-  for (const { name, text, isDefault = false, declare, run } of commands) {
-    const command = program.command(name, { isDefault }).description(text).allowExcessArguments(false);
+  for (const { name, text, isDefault = false, isHidden = false, declare, run } of commands) {
+    const command = program
+      .command(name, { isDefault, hidden: isHidden })
+      .description(text)
+      .allowExcessArguments(false);
     declare(command);
     command.action(() => {
       const flags = command.opts();

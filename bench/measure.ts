@@ -2,7 +2,7 @@
 
 /** One thing to time: an engine's way to compute a case. */
 export interface Contender {
-  /** One repetition, ms. */
+  /** One repetition, ms. NaN: it can run no more. */
   sample(): Promise<number>;
 }
 
@@ -19,24 +19,27 @@ export interface MeasureOptions {
 
 /**
  * Round after round one repetition of each contender, until each has had its budget.
- * @returns per contender its repetitions, ms.
+ * @returns per contender its repetitions, ms; none of one that broke down.
  */
 export async function interleave(
   contenders: readonly Contender[],
   { budgetMs, minRuns = 3, maxRuns = 200, onDone, now = () => performance.now() }: MeasureOptions,
 ): Promise<number[][]> {
-  const state = contenders.map((contender) => ({ contender, spent: 0, ms: [] as number[] }));
+  const state = contenders.map((contender) => ({ contender, spent: 0, broken: false, ms: [] as number[] }));
   for (let waiting = state; waiting.length > 0; ) {
     for (const one of waiting) {
       const start = now();
-      one.ms.push(await one.contender.sample());
+      const ms = await one.contender.sample();
+      if (Number.isNaN(ms)) one.broken = true;
+      else one.ms.push(ms);
       one.spent += now() - start;
     }
     const left = waiting.filter(
-      ({ ms, spent }) => ms.length < minRuns || (spent < budgetMs && ms.length < maxRuns),
+      ({ ms, spent, broken }) =>
+        !broken && (ms.length < minRuns || (spent < budgetMs && ms.length < maxRuns)),
     );
     for (let done = waiting.length - left.length; done > 0; done--) onDone?.();
     waiting = left;
   }
-  return state.map(({ ms }) => ms);
+  return state.map(({ ms, broken }) => (broken ? [] : ms));
 }

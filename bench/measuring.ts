@@ -8,7 +8,7 @@ import { Gpu, type Precision } from '../src/runtime/device';
 import { OptionError } from '../src/runtime/errors';
 import { measureCeilings } from './ceiling/ceiling';
 import type { BenchCommand } from './command';
-import { seconds } from './options';
+import { measuringOptions } from './options';
 import { type BenchRecord, type Ceilings, commit, describeDevice, versions } from './record';
 import { Session } from './session';
 import { formatRecord } from './table';
@@ -42,10 +42,7 @@ export function measuringCommand<Flags extends MeasuringFlags>(what: Measuring<F
   return {
     ...what,
     declare(command) {
-      command
-        .option('--json <file>', 'also write the results as JSON')
-        .option('--budget <seconds>', 'time for each row (0.5 on a software adapter, 1 on a GPU)', seconds)
-        .option('--quiet', 'no progress on stderr');
+      measuringOptions(command);
       what.declare?.(command);
     },
     async run(flags: Flags) {
@@ -77,11 +74,16 @@ export async function openGpu(): Promise<Gpu> {
 }
 
 /** What the session has seen. @param date of its begin, ISO 8601, UTC. */
-export async function recordOf(session: Session, ceilings: Ceilings, date: string): Promise<BenchRecord> {
+export async function recordOf(
+  session: Session,
+  ceilings: Ceilings,
+  date: string,
+  engines?: BenchRecord['versions']['engines'],
+): Promise<BenchRecord> {
   const hash = await commit();
   return {
     device: describeDevice(session.gpu),
-    versions: await versions(),
+    versions: await versions(engines),
     date,
     ...(hash && { commit: hash }),
     clock: session.clock,

@@ -1,5 +1,5 @@
 /** Options that several commands have. */
-import { InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { SYNTHETIC_MODELS } from '../src/model/synthetic';
 
 /** For commander's `argParser`: a time to spend, s. */
@@ -9,6 +9,14 @@ export function seconds(text: string): number {
     throw new InvalidArgumentError('It must be a number of seconds, more than 0 and at most 3600.');
   }
   return value;
+}
+
+/** What every command that times something takes; `MeasuringFlags` in measuring.ts. */
+export function measuringOptions(command: Command): Command {
+  return command
+    .option('--json <file>', 'also write the results as JSON')
+    .option('--budget <seconds>', 'time for each row (0.5 on a software adapter, 1 on a GPU)', seconds)
+    .option('--quiet', 'no progress on stderr');
 }
 
 export const precisionOption = () =>

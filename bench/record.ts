@@ -14,8 +14,8 @@ export interface Floor {
   readonly bytes: number;
 }
 
-/** How a row's result was verified: the case itself, or the same variant on a smaller case of its table. */
-export type Checked = 'this case' | 'smaller case';
+/** How a row's result was verified: the case itself, the same variant on a smaller case of its table, or against our result. */
+export type Checked = 'this case' | 'smaller case' | 'against mla-lp';
 
 export interface Row extends Summary {
   readonly suite: string;
@@ -32,6 +32,10 @@ export interface Row extends Summary {
   readonly checked?: Checked;
   /** Most bytes live on the device at once. */
   readonly peakBytes?: number;
+  /** Median of the time that all threads of the engine's process spent: what counts where the device is the CPU. */
+  readonly cpuMs?: number;
+  /** Largest difference from our result, as a share of its largest magnitude. */
+  readonly relativeError?: number;
   /** Of a whole training step, at the median time. */
   readonly imagesPerS?: number;
 }
@@ -70,7 +74,13 @@ export interface DeviceRecord {
 
 export interface BenchRecord {
   readonly device: DeviceRecord;
-  readonly versions: { readonly 'mla-lp': string; readonly node: string; readonly webgpu: string };
+  readonly versions: {
+    readonly 'mla-lp': string;
+    readonly node: string;
+    readonly webgpu: string;
+    /** Of the other engines that have rows. */
+    readonly engines?: Readonly<Record<string, string>>;
+  };
   /** ISO 8601, UTC. */
   readonly date: string;
   /** `+` behind it: the working tree had changes. */
@@ -93,9 +103,9 @@ export function shareOf(floor: Floor, dtype: Row['dtype'], ms: number, ceilings:
   return Math.max(floor.flops / (gflops * 1e6), floor.bytes / (ceilings.copyGbps * 1e6)) / ms;
 }
 
-/** Our row of one case from its timings. Without `ceilings` it has no share. */
+/** The row of one case from its timings; ours unless `what` names another engine. Without `ceilings` it has no share. */
 export function rowOf(
-  what: Pick<Row, 'suite' | 'case' | 'variant' | 'dtype' | 'floor' | 'checked' | 'peakBytes' | 'imagesPerS'>,
+  what: Omit<Row, 'engine' | keyof Summary | 'gflops' | 'gbps' | 'share'> & { readonly engine?: string },
   ms: readonly number[],
   ceilings?: Ceilings,
 ): Row {
@@ -135,10 +145,10 @@ export function describeDevice(gpu: Gpu): DeviceRecord {
   };
 }
 
-export async function versions(): Promise<BenchRecord['versions']> {
+export async function versions(engines?: Readonly<Record<string, string>>): Promise<BenchRecord['versions']> {
   const path = createRequire(import.meta.url).resolve('webgpu/package.json');
   const webgpu = JSON.parse(await readFile(path, 'utf8')) as { version: string };
-  return { 'mla-lp': version, node: process.version, webgpu: webgpu.version };
+  return { 'mla-lp': version, node: process.version, webgpu: webgpu.version, ...(engines && { engines }) };
 }
 
 /** The commit checked out in the current folder; undefined without git or outside a repository. */

@@ -23,7 +23,7 @@ export function formatNumber(value: number | undefined): string {
   return value.toFixed(Math.min(6, Math.max(0, 3 - digits)));
 }
 
-function percent(share: number | undefined): string {
+export function formatShare(share: number | undefined): string {
   return share === undefined ? '-' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 }
 
@@ -45,6 +45,8 @@ const HEAD = [
 
 /** Columns that stand where a suite has them. */
 const OPTIONAL: readonly (readonly [string, (row: Row) => number | undefined])[] = [
+  ['CPU ms', ({ cpuMs }) => cpuMs],
+  ['error', ({ relativeError }) => relativeError],
   ['images/s', ({ imagesPerS }) => imagesPerS],
   ['peak MB', ({ peakBytes }) => peakBytes && peakBytes / 1e6],
 ];
@@ -52,9 +54,10 @@ const OPTIONAL: readonly (readonly [string, (row: Row) => number | undefined])[]
 /** One suite's rows. The floor's columns are last: MFLOP that must be computed, MB that must move. */
 export function formatRows(rows: readonly Row[]): string {
   const optional = OPTIONAL.filter(([, value]) => rows.some((row) => value(row) !== undefined));
+  const engines = rows.some(({ engine }) => engine !== 'mla-lp');
   const body = rows.map((row) => [
     row.case,
-    row.variant,
+    engines ? row.engine : row.variant,
     row.dtype,
     formatNumber(row.medianMs),
     formatNumber(row.p10Ms),
@@ -62,13 +65,14 @@ export function formatRows(rows: readonly Row[]): string {
     String(row.runs),
     formatNumber(row.gflops || undefined),
     formatNumber(row.gbps || undefined),
-    percent(row.share),
+    formatShare(row.share),
     formatNumber(row.floor.flops / 1e6 || undefined),
     formatNumber(row.floor.bytes / 1e6 || undefined),
     row.checked ?? '-',
     ...optional.map(([, value]) => formatNumber(value(row))),
   ]);
-  return formatTable([...HEAD, ...optional.map(([name]) => name)], body, 3);
+  const head = HEAD.map((name) => (engines && name === 'variant' ? 'engine' : name));
+  return formatTable([...head, ...optional.map(([name]) => name)], body, 3);
 }
 
 /** What every table stands under: whose numbers these are, and what they are good for. */

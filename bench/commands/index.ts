@@ -3,9 +3,13 @@ import type { BenchCommand } from '../command';
 import { allCommand } from './all';
 import { blockCommand } from './block';
 import { ceilingCommand } from './ceiling';
+import { compareCommand } from './compare';
 import { folderCommand } from './folder';
 import { imageCommand } from './image';
 import { kernelsCommand } from './kernels';
+import { peerEngineCommand } from './peer-engine';
+import { peersCommand } from './peers';
+import { tableCommand } from './table';
 import { trainCommand } from './train';
 
 export const commands: readonly BenchCommand[] = [
@@ -16,4 +20,8 @@ export const commands: readonly BenchCommand[] = [
   imageCommand,
   trainCommand,
   folderCommand,
+  peersCommand,
+  peerEngineCommand,
+  compareCommand,
+  tableCommand,
 ];

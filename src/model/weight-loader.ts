@@ -18,13 +18,16 @@ export interface LoadProgress {
   readonly totalBytes: number;
 }
 
+/** Where weights go: a store on the device, or whatever takes them as it does. */
+export type WeightSink = Pick<BufferStore, 'has' | 'create' | 'write' | 'flush' | 'remove'>;
+
 /**
  * Uploads every weight of `graph` that `store` does not hold yet. The first source that has a name supplies it.
  * @throws BadFileError for a missing or wrongly sized tensor, ValueError for NaN, infinity or f16 overflow: both name it.
  */
 export async function loadWeights(
   graph: Pick<Graph, 'weights'>,
-  store: BufferStore,
+  store: WeightSink,
   sources: readonly TensorSource[],
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<void> {

@@ -1,0 +1,79 @@
+/** onnxruntime-node's WebGPU provider: a Dawn of its own, on the adapter that the environment's Vulkan drivers leave it. */
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { decodeF16 } from '../../../src/runtime/float16';
+import type { Engine, Prepared, Task } from '../engine';
+import { modelOf, WAYS } from '../onnx/workload-model';
+import { requirePeer, versionOf } from '../packages';
+import { operandOf } from '../workloads';
+
+/** The part of onnxruntime-node's interface that is used here. */
+interface Ort {
+  readonly Tensor: new (
+    type: string,
+    data: Float32Array | Uint16Array,
+    shape: readonly number[],
+  ) => OrtTensor;
+  readonly InferenceSession: {
+    create(model: Uint8Array | string, options: object): Promise<Session>;
+  };
+}
+interface OrtTensor {
+  readonly type: string;
+  readonly data: Float32Array | Uint16Array;
+}
+interface Session {
+  run(feeds: Record<string, OrtTensor>, fetches: readonly string[]): Promise<Record<string, OrtTensor>>;
+  release(): Promise<void>;
+}
+
+export const NAME = 'onnxruntime-node';
+
+export async function loadOnnxRuntime(): Promise<Engine> {
+  const ort = requirePeer<Ort>(NAME);
+  return {
+    version: await versionOf(NAME),
+    dtypes: ['f32', 'f16'],
+    ways: WAYS,
+    prepare: (task, repeats) => prepare(ort, task, repeats),
+  };
+}
+
+const F16_ONE = 0x3c00;
+
+async function prepare(ort: Ort, task: Task, wanted: number): Promise<Prepared> {
+  const { work, dtype, weights } = task;
+  const repeats = work.kind === 'tower' ? 1 : wanted;
+  const model = modelOf(task, repeats);
+  let source: Uint8Array | string = model;
+  if (weights) {
+    // Weights in a file are found beside the model's.
+    source = join(dirname(weights.path), `${work.kind}-${dtype}-${repeats}.onnx`);
+    await writeFile(source, model);
+  }
+  const session = await ort.InferenceSession.create(source, {
+    executionProviders: [{ name: 'webgpu' }],
+    graphOptimizationLevel: work.kind === 'gemm' ? 'disabled' : 'all',
+    // A model that quietly ran on the CPU would be another engine.
+    extra: { session: { disable_cpu_ep_fallback: '1' } },
+  });
+  const feeds: Record<string, OrtTensor> = {};
+  if (work.kind === 'block') {
+    const one = dtype === 'f16' ? Uint16Array.of(F16_ONE) : Float32Array.of(1);
+    feeds.one = new ort.Tensor(dtype === 'f16' ? 'float16' : 'float32', one, [1]);
+  } else if (work.kind === 'tower') {
+    const { shape, values } = operandOf(work);
+    feeds.images = new ort.Tensor('float32', values, shape);
+  }
+  return {
+    repeats,
+    run: async () => void (await session.run(feeds, ['small'])),
+    async result() {
+      const { data } = (await session.run(feeds, ['y0'])).y0!;
+      return data instanceof Float32Array
+        ? data
+        : decodeF16(new Uint16Array(data.buffer, data.byteOffset, data.length));
+    },
+    destroy: () => session.release(),
+  };
+}

@@ -1,0 +1,317 @@
+/** Times the same work by several engines, each in a process of its own, in turns; a result unlike ours gets no time. */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AdapterNames } from '../../src/runtime/adapter';
+import type { Precision } from '../../src/runtime/device';
+import { interleave } from '../measure';
+import { type Ceilings, type Checked, type Floor, type LeftOut, type Row, rowOf } from '../record';
+import { median } from '../stats';
+import { relativeError, sampledGemmError, TOLERANCE } from './agreement';
+import type { EngineInfo, Task } from './engine';
+import { type Launch, PeerGoneError, PeerProcess } from './peer-process';
+import type { PrepareAnswer, PrepareRequest } from './protocol';
+import { type WeightsIndex, writeWeights } from './weights-file';
+import { nameOf, type Work } from './workloads';
+
+export interface PeersOptions {
+  /** By name; the first is ours, which all others are compared with. */
+  readonly engines: Readonly<Record<string, Launch>>;
+  readonly works: readonly Work[];
+  readonly dtypes: readonly Precision[];
+  /** Time for each engine and work, ms. */
+  readonly budgetMs: number;
+  /** Time that an engine has for one answer, ms. */
+  readonly limitMs: number;
+  /** A folder for weights and results, which may be gigabytes; the caller removes it. */
+  readonly scratch: string;
+  readonly ceilings?: Ceilings;
+  /** Called when an engine is done with a work. */
+  readonly onDone?: () => void;
+}
+
+export interface PeersResult {
+  readonly rows: Row[];
+  readonly skipped: LeftOut[];
+  readonly failed: LeftOut[];
+  readonly notes: string[];
+  /** Of the other engines that were opened. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export const SUITE = 'peers';
+
+/** The variant of rows for which nothing special had to be done. */
+const CHOSEN = 'chosen';
+/** Work that one run should hold, so that starting it does not count, ms. */
+const TARGET_MS = 30;
+const MOST_REPEATS = 64;
+/** Deaths and time-outs that an engine survives. */
+const MOST_STRIKES = 2;
+/** Runs of a whole tower, which may take half a minute. */
+const LEAST_TOWER_RUNS = 1;
+
+/** An engine and its process, which is started anew when it died. */
+class Peer {
+  #process: PeerProcess | undefined;
+  #strikes = 0;
+  #info: EngineInfo | undefined;
+  /** Why it is not used any more. */
+  refused: string | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly launch: Launch,
+    readonly limitMs: number,
+  ) {}
+
+  get info(): EngineInfo | undefined {
+    return this.#info;
+  }
+
+  get device(): string | undefined {
+    return this.#process?.openedDevices.at(-1);
+  }
+
+  async open(): Promise<EngineInfo> {
+    if (this.#process && !this.#process.isGone) return this.#info!;
+    this.#process = new PeerProcess(this.launch);
+    return this.watched(async (process) => {
+      this.#info = await process.request('open', {}, this.limitMs);
+      return this.#info;
+    });
+  }
+
+  /** Counts how often the process is lost. */
+  async watched<T>(act: (process: PeerProcess) => Promise<T>): Promise<T> {
+    try {
+      return await act(this.#process!);
+    } catch (error) {
+      if (error instanceof PeerGoneError && ++this.#strikes >= MOST_STRIKES)
+        this.refused = `given up after ${this.#strikes} losses of its process`;
+      throw error;
+    }
+  }
+
+  async release(): Promise<void> {
+    if (this.#process && !this.#process.isGone)
+      await this.watched((process) => process.request('release', {}, this.limitMs));
+  }
+
+  close(): void {
+    this.#process?.kill();
+  }
+}
+
+interface Ready {
+  readonly peer: Peer;
+  readonly answer: PrepareAnswer;
+  readonly error: number;
+  /** Which of its ways. */
+  readonly variant: string;
+  readonly cpu: number[];
+  broken?: string;
+}
+
+export async function benchPeers(options: PeersOptions): Promise<PeersResult> {
+  const { engines, works, dtypes, limitMs } = options;
+  const peers = Object.entries(engines).map(([name, launch]) => new Peer(name, launch, limitMs));
+  const out: PeersResult & { versions: Record<string, string> } = {
+    rows: [],
+    skipped: [],
+    failed: [],
+    notes: [],
+    versions: {},
+  };
+  const weights = new Map<string, WeightsIndex>();
+  try {
+    for (const work of works)
+      for (const dtype of dtypes) await new Round(options, peers, work, dtype, out, weights).run();
+  } finally {
+    for (const peer of peers) peer.close();
+  }
+  for (const { name, info } of peers.slice(1)) if (info) out.versions[name] = info.version;
+  const untold = peers.slice(1).filter((peer) => peer.info && deviceOf(peer) === undefined);
+  if (untold.length > 0)
+    out.notes.push(
+      `${untold.map(({ name }) => name).join(', ')}: which device it used could not be told here.`,
+    );
+  return out;
+}
+
+/** One work in one storage type by all engines. */
+class Round {
+  readonly #case: string;
+
+  constructor(
+    private readonly options: PeersOptions,
+    private readonly peers: readonly Peer[],
+    private readonly work: Work,
+    private readonly dtype: Precision,
+    private readonly out: PeersResult,
+    private readonly weights: Map<string, WeightsIndex>,
+  ) {
+    this.#case = nameOf(work);
+  }
+
+  async run(): Promise<void> {
+    const { budgetMs, onDone } = this.options;
+    const [ours] = this.peers as [Peer, ...Peer[]];
+    const weights = this.peers.length > 1 ? await this.#weights() : undefined;
+    const task: Task = { work: this.work, dtype: this.dtype, ...(weights && { weights }) };
+    const ready: Ready[] = [];
+    try {
+      let reference: Float32Array | undefined;
+      for (const peer of this.peers) {
+        const one = await this.#prepare(peer, task, reference, ours);
+        if (one) ready.push({ peer, ...one, cpu: [] });
+        if (peer === ours) reference = one?.result;
+        onDone?.();
+      }
+      const times = await interleave(
+        ready.map((one) => ({ sample: () => this.#sample(one) })),
+        { budgetMs, ...(this.work.kind === 'tower' && { minRuns: LEAST_TOWER_RUNS }), onDone },
+      );
+      const floor = ready.find(({ peer }) => peer === ours)?.answer.floor;
+      for (const [i, one] of ready.entries()) {
+        if (one.broken) this.#fail(one.peer, one.broken);
+        else this.out.rows.push(this.#row(one, times[i]!, floor!));
+      }
+    } finally {
+      for (const { peer } of ready) await peer.release().catch((error) => this.#fail(peer, String(error)));
+    }
+  }
+
+  /** Written once for all batches. */
+  async #weights(): Promise<WeightsIndex | undefined> {
+    const { work, dtype } = this;
+    if (work.kind === 'gemm') return undefined;
+    const name = `${work.kind}-${work.model}-${work.imageSize}-${dtype}.bin`;
+    let index = this.weights.get(name);
+    if (!index) {
+      index = await writeWeights(join(this.options.scratch, name), work, dtype);
+      this.weights.set(name, index);
+    }
+    return index;
+  }
+
+  async #prepare(peer: Peer, task: Task, reference: Float32Array | undefined, ours: Peer) {
+    const isOurs = peer === ours;
+    if (peer.refused) return this.#skip(peer, peer.refused);
+    if (!isOurs && !reference) return this.#skip(peer, 'there is no result of ours to compare with');
+    try {
+      const { dtypes, ways = [CHOSEN] } = await peer.open();
+      if (!dtypes.includes(this.dtype)) return this.#skip(peer, `it has no ${this.dtype}`);
+      for (const way of ways.keys()) {
+        const { answer, result } = await this.#compute(peer, { ...task, way });
+        const elsewhere = isOurs ? undefined : otherDevice(ours, peer);
+        if (elsewhere) {
+          peer.refused = elsewhere;
+          return this.#fail(peer, elsewhere);
+        }
+        const error = this.#errorOf(result, reference);
+        const wrong = error > TOLERANCE[this.dtype];
+        if (!wrong) return { answer, result, error, variant: way === 0 ? CHOSEN : ways[way]! };
+        const than = isOurs ? 'the float64 reference' : 'our result';
+        const isLast = this.work.kind === 'gemm' || way === ways.length - 1;
+        const what = `differs from ${than} by ${error.toPrecision(2)} of its largest value; ${TOLERANCE[this.dtype]} may be`;
+        if (isLast) return this.#fail(peer, `wrong: it ${what}.`);
+        this.#fail(peer, `wrong by ${ways[way]}, which ${what}; timed by ${ways[way + 1]} instead.`);
+      }
+      return undefined;
+    } catch (error) {
+      return this.#fail(peer, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #compute(peer: Peer, task: Task) {
+    const resultPath = join(this.options.scratch, 'result.f32');
+    const request: PrepareRequest = {
+      task,
+      resultPath,
+      targetMs: TARGET_MS,
+      mostRepeats: this.work.kind === 'tower' ? 1 : MOST_REPEATS,
+    };
+    try {
+      const answer = await peer.watched((process) =>
+        process.request('prepare', request, this.options.limitMs),
+      );
+      const bytes = await readFile(resultPath);
+      return { answer, result: new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) };
+    } finally {
+      await rm(resultPath, { force: true });
+    }
+  }
+
+  /** Against our result; ours against float64 sums, or, of a model, for NaN and infinity alone. */
+  #errorOf(result: Float32Array, reference: Float32Array | undefined): number {
+    if (reference) return relativeError(result, reference);
+    return this.work.kind === 'gemm' ? sampledGemmError(result, this.work) : relativeError(result, result);
+  }
+
+  async #sample(one: Ready): Promise<number> {
+    try {
+      const { ms, cpuMs } = await one.peer.watched((process) =>
+        process.request('sample', {}, this.options.limitMs),
+      );
+      one.cpu.push(cpuMs);
+      return ms;
+    } catch (error) {
+      one.broken = error instanceof Error ? error.message : String(error);
+      return Number.NaN;
+    }
+  }
+
+  #row({ peer, variant, cpu, error }: Ready, ms: readonly number[], floor: Floor): Row {
+    const isOurs = peer === this.peers[0];
+    const checked: Checked | undefined = !isOurs
+      ? 'against mla-lp'
+      : this.work.kind === 'gemm'
+        ? 'this case'
+        : undefined;
+    const batch = this.work.kind === 'tower' ? this.work.batch : undefined;
+    const row = {
+      suite: SUITE,
+      case: this.#case,
+      engine: peer.name,
+      variant,
+      dtype: this.dtype,
+      floor,
+      cpuMs: median(cpu),
+      ...(checked && { checked }),
+      ...(!isOurs && { relativeError: error }),
+      ...(batch && { imagesPerS: (1000 * batch) / median(ms) }),
+    } as const;
+    return rowOf(row, ms, this.options.ceilings);
+  }
+
+  #skip(peer: Peer, reason: string): undefined {
+    this.out.skipped.push(this.#leftOut(peer, reason));
+  }
+
+  #fail(peer: Peer, reason: string): undefined {
+    this.out.failed.push(this.#leftOut(peer, reason));
+  }
+
+  #leftOut({ name }: Peer, reason: string): LeftOut {
+    return { suite: SUITE, case: `${this.#case} ${this.dtype}`, variant: name, reason };
+  }
+}
+
+/** What a peer computes on, by the Vulkan loader's word or its own. */
+function deviceOf({ device, info }: Peer): string | undefined {
+  return device ?? (info?.adapter && describe(info.adapter));
+}
+
+function describe({ vendor, architecture, device, description }: AdapterNames): string {
+  return [vendor, architecture, device, description].filter(Boolean).join(', ');
+}
+
+/** What to say when a peer computes on another device than we do; undefined when it is ours or nobody can tell. */
+function otherDevice(ours: Peer, peer: Peer): string | undefined {
+  const say = (theirs: string, own: string) =>
+    `it computes on another device: ${theirs}; mla-lp on ${own}. Hide the others from it (VK_DRIVER_FILES on Linux).`;
+  if (ours.device && peer.device && ours.device !== peer.device) return say(peer.device, ours.device);
+  const [theirs, own] = [peer.info?.adapter, ours.info?.adapter];
+  if (theirs && own && describe(theirs) !== describe(own)) return say(describe(theirs), describe(own));
+  return undefined;
+}

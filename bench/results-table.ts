@@ -1,0 +1,96 @@
+/** The table of the README, from the records of named devices. */
+import type { ReadRecord, ReadRow } from './read-record';
+import { formatNumber, formatShare } from './table';
+
+export const BEGIN = '<!-- bench:table, written by npm run bench -- table -->';
+export const END = '<!-- bench:table end -->';
+
+const OURS = 'mla-lp';
+
+/** Rows that a reader of the README wants: what stands beside other engines, and whole images and steps. */
+function wanted({ suite, variant }: ReadRow): boolean {
+  return (
+    suite === 'peers' ||
+    suite === 'block' ||
+    (suite === 'image' && (variant === 'steady' || variant === 'first result (sum)')) ||
+    (suite === 'train' && variant === 'step')
+  );
+}
+
+/** Markdown: a section for each record, in the order given. */
+export function resultsTable(records: readonly ReadRecord[]): string {
+  if (records.length === 0) return 'No device has a record yet.';
+  return records.map(section).join('\n\n');
+}
+
+function section(record: ReadRecord): string {
+  const { device, versions, rows, ceilings, date, commit } = record;
+  const software = device.software === true;
+  const engines = [...new Set(rows.map(({ engine }) => engine))].filter((engine) => engine !== OURS);
+  const told = [
+    versions.node && `Node ${versions.node}`,
+    versions.webgpu && `webgpu ${versions.webgpu}`,
+    date?.slice(0, 10),
+    commit && `commit ${commit}`,
+    ceilings.f32Gflops && `f32 multiply-adds ${formatNumber(ceilings.f32Gflops)} GFLOP/s`,
+    ceilings.f16Gflops && `f16 ${formatNumber(ceilings.f16Gflops)} GFLOP/s`,
+    ceilings.copyGbps && `copy ${formatNumber(ceilings.copyGbps)} GB/s`,
+  ].filter(Boolean);
+  const lines = [
+    `**${cell(device.description || device.name || 'a device without a name')}**: ${cell(told.join(', '))}.`,
+  ];
+  if (software)
+    lines.push(
+      '',
+      'A software adapter: it computes on the CPU, and says nothing about any GPU. Columns of other engines are ratios of CPU time.',
+    );
+  const head = ['what', 'dtype', 'ms', 'GFLOP/s', 'share', ...engines.map(withVersion(versions))];
+  const body = rows
+    .filter((row) => row.engine === OURS && wanted(row))
+    .map((row) => [
+      [row.suite === 'peers' ? '' : row.suite, row.case, row.variant === 'chosen' ? '' : row.variant]
+        .filter(Boolean)
+        .join(', '),
+      row.dtype,
+      formatNumber(row.medianMs),
+      formatNumber(row.gflops || undefined),
+      formatShare(row.share),
+      ...engines.map((engine) => ratioTo(row, engine, rows, software)),
+    ]);
+  if (body.length === 0) return lines.join('\n');
+  const markdown = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
+  return [
+    ...lines,
+    '',
+    markdown(head),
+    `|${head.map((_, c) => (c < 2 ? '---|' : '--:|')).join('')}`,
+    ...body.map(markdown),
+  ].join('\n');
+}
+
+function ratioTo(own: ReadRow, engine: string, rows: readonly ReadRow[], software: boolean): string {
+  const other = rows.find(
+    (row) =>
+      row.engine === engine && row.suite === own.suite && row.case === own.case && row.dtype === own.dtype,
+  );
+  if (!other) return '-';
+  const ratio =
+    software && other.cpuMs && own.cpuMs ? other.cpuMs / own.cpuMs : other.medianMs / own.medianMs;
+  return `${ratio.toFixed(2)}x`;
+}
+
+const withVersion = (versions: ReadRecord['versions']) => (engine: string) =>
+  versions[engine] ? `${engine} ${versions[engine]}` : engine;
+
+/** One line, with nothing that Markdown would take for markup. */
+function cell(text: string): string {
+  return text.replace(/\s+/g, ' ').replace(/[|<>*_`[\]\\]/g, (c) => `\\${c}`);
+}
+
+/** `text` with `table` between the markers; undefined when they are not there, once each and in order. */
+export function replaceTable(text: string, table: string): string | undefined {
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (begin < 0 || end < begin || text.indexOf(BEGIN, begin + 1) >= 0 || text.indexOf(END, end + 1) >= 0)
+    return undefined;
+  return `${text.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${text.slice(end)}`;
+}

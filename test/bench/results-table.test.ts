@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readmeTable } from '../../bench/commands/table';
+import { parseRecord } from '../../bench/read-record';
+import { BEGIN, END, replaceTable, resultsTable } from '../../bench/results-table';
+
+const record = (more: object = {}, software = false) =>
+  parseRecord(
+    JSON.stringify({
+      device: { name: 'Imaginary', description: 'Imaginary | driver 1', software },
+      versions: { node: 'v20', webgpu: '0.6', engines: { peer: '1.2' } },
+      date: '2026-11-25T01:02:03.000Z',
+      commit: 'abc',
+      ceilings: { f32Gflops: 100, copyGbps: 10 },
+      rows: [
+        { suite: 'gemm', case: 'left out', variant: 'v', engine: 'mla-lp', dtype: 'f32', medianMs: 1 },
+        {
+          suite: 'peers',
+          case: 'gemm 1x2x3',
+          variant: 'chosen',
+          engine: 'mla-lp',
+          dtype: 'f32',
+          medianMs: 2,
+          cpuMs: 2,
+          gflops: 50,
+          share: 0.5,
+        },
+        {
+          suite: 'peers',
+          case: 'gemm 1x2x3',
+          variant: 'chosen',
+          engine: 'peer',
+          dtype: 'f32',
+          medianMs: 5,
+          cpuMs: 3,
+        },
+        { suite: 'image', case: 'm', variant: 'steady', engine: 'mla-lp', dtype: 'f16', medianMs: 8 },
+      ],
+      ...more,
+    }),
+    'x.json',
+  );
+
+test('a section for each device: who, when, what, and ratios to other engines', () => {
+  expect(resultsTable([record()])).toBe(
+    [
+      '**Imaginary \\| driver 1**: Node v20, webgpu 0.6, 2026-11-25, commit abc, f32 multiply-adds 100.0 GFLOP/s, copy 10.00 GB/s.',
+      '',
+      '| what | dtype | ms | GFLOP/s | share | peer 1.2 |',
+      '|---|---|--:|--:|--:|--:|',
+      '| gemm 1x2x3 | f32 | 2.000 | 50.00 | 50% | 2.50x |',
+      '| image, m, steady | f16 | 8.000 | - | - | - |',
+    ].join('\n'),
+  );
+});
+
+test('a software adapter is no GPU: it says so, and ratios are of CPU time', () => {
+  const text = resultsTable([record({}, true)]);
+  expect(text).toMatch(/says nothing about any GPU/);
+  expect(text).toMatch(/\| 1\.50x \|/);
+});
+
+test('nothing of a record becomes markup', () => {
+  const text = resultsTable([record({ device: { name: '<img src=x>\n# `a` [b](c) **d**' } })]);
+  expect(text).toMatch(/\*\*\\<img src=x\\> # \\`a\\` \\\[b\\\]\(c\) \\\*\\\*d\\\*\\\*\*\*:/);
+});
+
+test('the table goes between its markers, and nowhere else', () => {
+  const text = `a\n${BEGIN}\nold\n${END}\nb\n`;
+  const once = replaceTable(text, 'new')!;
+  expect(once).toBe(`a\n${BEGIN}\n\nnew\n\n${END}\nb\n`);
+  expect(replaceTable(once, 'new')).toBe(once);
+  expect(replaceTable(`${END}${BEGIN}`, 'new')).toBeUndefined();
+  expect(replaceTable(`${BEGIN}${END}${BEGIN}`, 'new')).toBeUndefined();
+  expect(replaceTable('nothing', 'new')).toBeUndefined();
+  expect(resultsTable([])).toMatch(/No device/);
+});
+
+test("README.md's table is what the records give", async () => {
+  const { now, wanted } = await readmeTable(join(import.meta.dirname, '../..'));
+  expect(now, 'npm run bench -- table').toBe(wanted);
+});
