@@ -1,4 +1,4 @@
-import { version } from '../../../src/cli/version';
+import { version } from '../../../src/io/version';
 import { gatherRows } from '../../../src/kernels/gather-rows/gather-rows';
 import { gemm } from '../../../src/kernels/gemm/gemm';
 import { syntheticClip } from '../../../src/model/synthetic';
