@@ -200,7 +200,8 @@ class Round {
     if (!isOurs && !reference) return this.#skip(peer, 'there is no result of ours to compare with');
     try {
       const { dtypes, ways = [CHOSEN] } = await peer.open();
-      if (!dtypes.includes(this.dtype)) return this.#skip(peer, `it has no ${this.dtype}`);
+      if (!dtypes.includes(this.dtype))
+        return this.#skip(peer, `it has no ${this.dtype}`, `all in ${this.dtype}`);
       for (const way of ways.keys()) {
         const { answer, result } = await this.#compute(peer, { ...task, way });
         const elsewhere = isOurs ? undefined : otherDevice(ours, peer);
@@ -284,8 +285,11 @@ class Round {
     return rowOf(row, ms, this.options.ceilings);
   }
 
-  #skip(peer: Peer, reason: string): undefined {
-    this.out.skipped.push(this.#leftOut(peer, reason));
+  /** Tells it once. @param what is left out; this work without it. */
+  #skip(peer: Peer, reason: string, what?: string): undefined {
+    const one = { ...this.#leftOut(peer, reason), ...(what && { case: what }) };
+    const told = this.out.skipped.some((other) => other.case === one.case && other.variant === one.variant);
+    if (!told) this.out.skipped.push(one);
   }
 
   #fail(peer: Peer, reason: string): undefined {
