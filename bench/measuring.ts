@@ -9,7 +9,8 @@ import { OptionError } from '../src/runtime/errors';
 import { measureCeilings } from './ceiling/ceiling';
 import type { BenchCommand } from './command';
 import { measuringOptions } from './options';
-import { type BenchRecord, type Ceilings, commit, describeDevice, versions } from './record';
+import { commit, versions } from './provenance';
+import { type BenchRecord, type Ceilings, describeDevice } from './record';
 import { Session } from './session';
 import { formatRecord } from './table';
 
@@ -102,16 +103,20 @@ export function precisionsOf({ gpu }: Session, { precision }: MeasuringFlags): r
 }
 
 /** Asked first: minutes of measuring should not end in a folder that does not exist. @throws OptionError */
-export async function assertWritable(path: string): Promise<void> {
+export async function assertWritable(path: string, option = '--json'): Promise<void> {
   const folder = dirname(path);
   await access(folder, constants.W_OK).catch(() => {
-    throw new OptionError(`--json ${path}: the folder ${folder} cannot be written.`, 'Create it first.');
+    throw new OptionError(`${option} ${path}: the folder ${folder} cannot be written.`, 'Create it first.');
   });
 }
 
 /** Writes `value` as JSON and says so on stderr. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
-  const text = `${JSON.stringify(value, null, 2)}\n`;
+  await writeText(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Writes a text as UTF-8 and says so on stderr. */
+export async function writeText(path: string, text: string): Promise<void> {
   await writeFileAtomic(path, [new TextEncoder().encode(text)]);
   console.error(`Written: ${path}`);
 }

@@ -1,9 +1,4 @@
 /** What a bench run says, as plain data: the JSON beside the table. Other engines' rows will have the same shape. */
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { promisify } from 'node:util';
-import { version } from '../src/io/version';
 import type { AdapterSource } from '../src/runtime/adapter';
 import type { Gpu } from '../src/runtime/device';
 import { type Summary, summarise } from './stats';
@@ -14,8 +9,11 @@ export interface Floor {
   readonly bytes: number;
 }
 
-/** How a row's result was verified: the case itself, the same variant on a smaller case of its table, or against our result. */
-export type Checked = 'this case' | 'smaller case' | 'against mla-lp';
+/**
+ * How a row's result was verified: the case itself, some rows of it, the same variant on a smaller case of its table, or against our
+ * result.
+ */
+export type Checked = 'this case' | 'rows of this case' | 'smaller case' | 'against mla-lp';
 
 export interface Row extends Summary {
   readonly suite: string;
@@ -143,21 +141,4 @@ export function describeDevice(gpu: Gpu): DeviceRecord {
     features: [...gpu.device.features].sort(),
     limits: Object.fromEntries(LIMITS.map((limit) => [limit, gpu.device.limits[limit]])),
   };
-}
-
-export async function versions(engines?: Readonly<Record<string, string>>): Promise<BenchRecord['versions']> {
-  const path = createRequire(import.meta.url).resolve('webgpu/package.json');
-  const webgpu = JSON.parse(await readFile(path, 'utf8')) as { version: string };
-  return { 'mla-lp': version, node: process.version, webgpu: webgpu.version, ...(engines && { engines }) };
-}
-
-/** The commit checked out in the current folder; undefined without git or outside a repository. */
-export async function commit(): Promise<string | undefined> {
-  const git = async (...args: string[]) => (await promisify(execFile)('git', args)).stdout.trim();
-  try {
-    const hash = await git('rev-parse', '--short=12', 'HEAD');
-    return (await git('status', '--porcelain', '--untracked-files=no')) ? `${hash}+` : hash;
-  } catch {
-    return undefined;
-  }
 }

@@ -15,6 +15,8 @@ export interface SessionOptions {
   /** Time to spend on each row, s. */
   readonly budget: number;
   readonly quiet?: boolean;
+  /** Told instead of stderr, where there is none. */
+  readonly onProgress?: (label: string, done: number, total: number) => void;
 }
 
 export class Session {
@@ -37,9 +39,12 @@ export class Session {
     return 1000 * this.options.budget;
   }
 
-  /** A progress line on stderr. */
+  /** A progress line on stderr, unless `onProgress` is told. */
   progress(label: string, total: number, unit = 'steps') {
-    const bar = progressBar({ label, total, unit, quiet: this.options.quiet });
+    const { onProgress, quiet } = this.options;
+    const bar = onProgress
+      ? { update: (done: number) => onProgress(label, done, total), finish: () => {} }
+      : progressBar({ label, total, unit, quiet });
     let done = 0;
     const step = () => {
       done++;

@@ -1,5 +1,5 @@
 /** Aligned text tables. */
-import type { BenchRecord, Row } from './record';
+import type { BenchRecord, Ceilings, Row } from './record';
 
 /** Columns as wide as their widest cell, two spaces apart; the first `left` of them aligned left, the rest right. */
 export function formatTable(
@@ -75,11 +75,20 @@ export function formatRows(rows: readonly Row[]): string {
   return formatTable([...head, ...optional.map(([name]) => name)], body, 3);
 }
 
+/** What all records of ours say about themselves, from Node or from a browser. */
+export type RecordHead = Pick<BenchRecord, 'device' | 'date' | 'commit' | 'clock'> & {
+  readonly versions: Readonly<Record<string, unknown>>;
+};
+
 /** What every table stands under: whose numbers these are, and what they are good for. */
-export function formatHeader({ device, versions, date, commit, clock }: BenchRecord): string {
+export function formatHeader({ device, versions, date, commit, clock }: RecordHead): string {
+  const software = Object.entries(versions).flatMap(([name, version]) => {
+    if (typeof version !== 'string') return [];
+    return name === 'mla-lp' && commit ? `${name} ${version} at ${commit}` : `${name} ${version}`;
+  });
   const lines = [
     `${device.name} (${device.source})`,
-    `mla-lp ${versions['mla-lp']}${commit ? ` at ${commit}` : ''}, Node ${versions.node}, webgpu ${versions.webgpu}, ${date}`,
+    [...software, date].join(', '),
     `features: ${device.features.join(', ') || 'none'}`,
     clock === 'timestamp'
       ? 'Times are GPU timestamps, medians of interleaved repetitions.'
@@ -91,27 +100,28 @@ export function formatHeader({ device, versions, date, commit, clock }: BenchRec
   return lines.join('\n');
 }
 
+/** The device's own limits, as lines. */
+export function formatCeilings(ceilings: Ceilings): string {
+  return [
+    'Ceilings (fastest run), which "share" refers to; share = the floor\'s time at these rates / median:',
+    `  f32 FMA     ${formatNumber(ceilings.f32Gflops)} GFLOP/s`,
+    ...(ceilings.f16Gflops ? [`  f16 FMA     ${formatNumber(ceilings.f16Gflops)} GFLOP/s`] : []),
+    `  copy        ${formatNumber(ceilings.copyGbps)} GB/s`,
+    `  empty run   ${formatNumber(ceilings.emptyRunMs)} ms (submit, wait)`,
+    ...(ceilings.dispatchUs === undefined
+      ? []
+      : [`  dispatch    ${formatNumber(ceilings.dispatchUs)} us within a pass`]),
+    ...(ceilings.compileMs === undefined
+      ? []
+      : [
+          `  compile     ${formatNumber(ceilings.compileMs)} ms a GEMM pipeline alone, ${formatNumber(ceilings.compileParallelMs)} ms each of several at once`,
+        ]),
+  ].join('\n');
+}
+
 /** Header, then per suite a table, then what was left out and why. */
 export function formatRecord(record: BenchRecord): string {
-  const parts = [formatHeader(record)];
-  const { ceilings } = record;
-  parts.push(
-    [
-      'Ceilings (fastest run), which "share" refers to; share = the floor\'s time at these rates / median:',
-      `  f32 FMA     ${formatNumber(ceilings.f32Gflops)} GFLOP/s`,
-      ...(ceilings.f16Gflops ? [`  f16 FMA     ${formatNumber(ceilings.f16Gflops)} GFLOP/s`] : []),
-      `  copy        ${formatNumber(ceilings.copyGbps)} GB/s`,
-      `  empty run   ${formatNumber(ceilings.emptyRunMs)} ms (submit, wait)`,
-      ...(ceilings.dispatchUs === undefined
-        ? []
-        : [`  dispatch    ${formatNumber(ceilings.dispatchUs)} us within a pass`]),
-      ...(ceilings.compileMs === undefined
-        ? []
-        : [
-            `  compile     ${formatNumber(ceilings.compileMs)} ms a GEMM pipeline alone, ${formatNumber(ceilings.compileParallelMs)} ms each of several at once`,
-          ]),
-    ].join('\n'),
-  );
+  const parts = [formatHeader(record), formatCeilings(record.ceilings)];
   for (const suite of new Set(record.rows.map((row) => row.suite))) {
     parts.push(`${suite}\n${formatRows(record.rows.filter((row) => row.suite === suite))}`);
   }
@@ -119,12 +129,17 @@ export function formatRecord(record: BenchRecord): string {
     parts.push(`${image.case}: at most ${formatNumber(image.peakBytes! / 1e6)} MB on the device.`);
   }
   for (const note of record.notes ?? []) parts.push(note);
-  const list = (title: string, left: BenchRecord['skipped']) =>
-    left.length > 0 &&
-    parts.push(
-      `${title}\n${left.map((one) => `  ${one.suite}, ${one.case}, ${one.variant}: ${one.reason}`).join('\n')}`,
-    );
-  list('Not run:', record.skipped);
-  list('WRONG RESULT OR ERROR, so no time:', record.failed);
+  parts.push(...formatLeftOut(record));
   return parts.join('\n\n');
+}
+
+/** What got no time, and why. */
+export function formatLeftOut({ skipped, failed }: Pick<BenchRecord, 'skipped' | 'failed'>): string[] {
+  const list = (title: string, left: BenchRecord['skipped']) =>
+    left.length === 0
+      ? []
+      : [
+          `${title}\n${left.map((one) => `  ${one.suite}, ${one.case}, ${one.variant}: ${one.reason}`).join('\n')}`,
+        ];
+  return [...list('Not run:', skipped), ...list('WRONG RESULT OR ERROR, so no time:', failed)];
 }

@@ -6,9 +6,11 @@ import { ceilingCommand } from './ceiling';
 import { compareCommand } from './compare';
 import { folderCommand } from './folder';
 import { imageCommand } from './image';
+import { kernelCommand } from './kernel';
 import { kernelsCommand } from './kernels';
 import { peerEngineCommand } from './peer-engine';
 import { peersCommand } from './peers';
+import { rooflineCommand } from './roofline';
 import { tableCommand } from './table';
 import { trainCommand } from './train';
 
@@ -16,6 +18,7 @@ export const commands: readonly BenchCommand[] = [
   allCommand,
   ceilingCommand,
   kernelsCommand,
+  kernelCommand,
   blockCommand,
   imageCommand,
   trainCommand,
@@ -23,5 +26,6 @@ export const commands: readonly BenchCommand[] = [
   peersCommand,
   peerEngineCommand,
   compareCommand,
+  rooflineCommand,
   tableCommand,
 ];

@@ -28,8 +28,21 @@ function affordable(suite: AnySuite, one: AnyCase): boolean {
   return suite.op.flops(call) <= AFFORDABLE_FLOPS && elements <= AFFORDABLE_ELEMENTS;
 }
 
+/** Knows a case's operands, and whether outputs are right. */
+export interface Verifier {
+  /** Operand values as they are stored; made once for all variants. */
+  operands(one: AnyCase): readonly InputData[];
+  /** @param outputs of the case by the variant. @returns how it was checked, or what is wrong. */
+  check(
+    suite: AnySuite,
+    one: AnyCase,
+    variant: string,
+    outputs: readonly ArrayLike<number>[],
+  ): Promise<{ readonly checked: Checked } | { readonly wrong: string }>;
+}
+
 /** Remembers what was verified: a smaller case stands for many larger ones, and variants share a reference. */
-export class Checker {
+export class Checker implements Verifier {
   readonly #operands = new Map<AnyCase, InputData[]>();
   readonly #references = new Map<AnyCase, Float64Array[]>();
   readonly #smaller = new Map<string, Promise<string | undefined>>();
@@ -39,7 +52,6 @@ export class Checker {
     private readonly mode: CheckMode,
   ) {}
 
-  /** @param outputs of the case by the variant. @returns how it was checked, or what is wrong. */
   async check(
     suite: AnySuite,
     one: AnyCase,
@@ -62,7 +74,6 @@ export class Checker {
     return wrong ? { wrong: `${smaller.name}: ${wrong}` } : { checked: 'smaller case' };
   }
 
-  /** Operand values as they are stored; made once for all variants. */
   operands(one: AnyCase): readonly InputData[] {
     let values = this.#operands.get(one);
     if (!values) {

@@ -8,7 +8,7 @@ import { type AddRepetition, GraphTimer, storeOf, type TimerOptions } from '../g
 import { interleave } from '../measure';
 import { type Ceilings, type Checked, type Floor, type Row, rowOf } from '../record';
 import type { Session } from '../session';
-import { Checker, type CheckMode } from './check';
+import { Checker, type CheckMode, type Verifier } from './check';
 
 export interface KernelChoice {
   /** Op name; all without it. */
@@ -132,7 +132,7 @@ export async function prepare(
   suite: AnySuite,
   one: AnyCase,
   variant: string,
-  checker: Checker,
+  checker: Verifier,
 ): Promise<Ready | undefined> {
   const { op } = suite;
   const fail = (reason: string) => {

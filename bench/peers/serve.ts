@@ -15,14 +15,12 @@ export function serve(load: EngineLoader): void {
   const handlers: Record<Request['name'], (ask: never) => Promise<unknown>> = {
     async open() {
       engine = await load();
-      const { version, dtypes, ways, note, adapter } = engine;
-      // An adapter's own object does not go through messages.
-      const { vendor, architecture, device, description } = adapter ?? {};
+      const { vendor, architecture, device, description } = engine.adapter ?? {};
+      const { version, dtypes, ways, adapter } = engine;
       return {
         version,
         dtypes,
         ...(ways && { ways }),
-        ...(note && { note }),
         ...(adapter && { adapter: { vendor, architecture, device, description } }),
       };
     },

@@ -1,8 +1,10 @@
-/** Runs the built command line as a user would. */
+/** Runs the built command lines as a user would. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
 export const CLI_ENTRY = join(import.meta.dirname, '../../dist/cli.js');
+
+export const BENCH_ENTRY = join(import.meta.dirname, '../../dist/bench.js');
 
 export interface CliResult {
   readonly code: number | null;
@@ -10,9 +12,9 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-export function runCli(args: readonly string[], cwd?: string): Promise<CliResult> {
+export function runCli(args: readonly string[], cwd?: string, entry: string = CLI_ENTRY): Promise<CliResult> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [CLI_ENTRY, ...args], {
+    const child = spawn(process.execPath, [entry, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(cwd && { cwd }),
     });

@@ -1,5 +1,5 @@
 import { type Dtype, sizeOf, tensorType } from '../../runtime/tensor-type';
-import { type KernelCase, type OpSuite, uniformAt } from '../suite';
+import { type KernelCase, type OpSuite, type RowsOf, uniformAt } from '../suite';
 import { type AttentionAttrs, attentionOp } from './attention';
 import { type AttentionBackwardAttrs, attentionBackwardOp } from './attention-backward';
 import { attentionBackwardReference, attentionReference } from './reference';
@@ -52,9 +52,52 @@ function backwardCase(
   };
 }
 
+/** Of attention and its backward: images or sentences, tokens, heads, size of a head. */
+const AXES = ['B', 'T', 'heads', 'size'];
+
+/** A head of a sequence is a row: nothing that it computes depends on other heads. */
+const headsOf: RowsOf<AttentionAttrs> = {
+  count: ({ inputs, attrs }) => inputs[0]!.shape[0]! * attrs.heads,
+  part({ inputs, attrs }, rows) {
+    const [, T, width3] = inputs[0]!.shape as readonly [number, number, number];
+    const { heads } = attrs;
+    const size = width3 / 3 / heads;
+    const R = rows.length;
+    // Element c of part p (query, key, value) of token t, for the r-th row.
+    const packed = (i: number, parts: number) => {
+      const [c, p, t] = [i % size, Math.floor(i / size) % parts, Math.floor(i / (size * parts)) % T];
+      const [batch, head] = [
+        Math.floor(rows[Math.floor(i / (size * parts * T))]! / heads),
+        rows[Math.floor(i / (size * parts * T))]! % heads,
+      ];
+      return (((batch * T + t) * parts + p) * heads + head) * size + c;
+    };
+    return {
+      inputs: [{ dtype: inputs[0]!.dtype, shape: [R, T, 3 * size] }],
+      attrs: { ...attrs, heads: 1 },
+      from: [(i) => packed(i, 3)],
+      to: [
+        (i) => packed(i, 1),
+        ...(attrs.saveLse ? [(i: number) => rows[Math.floor(i / T)]! * T + (i % T)] : []),
+      ],
+    };
+  },
+};
+
 export const attentionSuite: OpSuite<AttentionAttrs> = {
   op: attentionOp,
   reference: attentionReference,
+  shaped: {
+    axes: AXES,
+    choices: { causal: 'flag', lse: 'flag' },
+    make: ([batch, tokens, heads, size], dtype, { causal, lse }) =>
+      attentionCase(batch!, tokens!, heads!, size!, {
+        dtype,
+        causal: causal === true,
+        saveLse: lse === true,
+      }),
+  },
+  rows: headsOf,
   differentiable: [0],
   seeded: [0],
   cases: [
@@ -75,6 +118,12 @@ export const attentionSuite: OpSuite<AttentionAttrs> = {
 export const attentionBackwardSuite: OpSuite<AttentionBackwardAttrs> = {
   op: attentionBackwardOp,
   reference: attentionBackwardReference,
+  shaped: {
+    axes: AXES,
+    choices: { causal: 'flag' },
+    make: ([batch, tokens, heads, size], dtype, { causal }) =>
+      backwardCase(batch!, tokens!, heads!, size!, { dtype, causal: causal === true }),
+  },
   cases: [
     backwardCase(1, 290, 16, 64, { bench: true }),
     backwardCase(21, 77, 12, 64, { causal: true, bench: true }),

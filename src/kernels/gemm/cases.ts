@@ -1,5 +1,6 @@
-import { type Dtype, tensorType } from '../../runtime/tensor-type';
-import { type KernelCase, type OpSuite, uniformAt } from '../suite';
+import { type Dtype, sizeOf, type TensorType, tensorType } from '../../runtime/tensor-type';
+import type { ActivationKind } from '../activation/activation';
+import { type KernelCase, type OpSuite, type RowsOf, type ShapedCases, uniformAt } from '../suite';
 import { type GemmAttrs, gemmOp } from './gemm';
 import { gemmReference } from './reference';
 
@@ -33,10 +34,68 @@ function gemmCase(m: number, k: number, n: number, options: Options = {}): Kerne
   return { name, inputs, attrs, fill, bench };
 }
 
+const shaped: ShapedCases<GemmAttrs> = {
+  axes: ['M', 'K', 'N'],
+  choices: {
+    /** How x and w lie: [M, K] or [K, M], and [N, K] or [K, N]. */
+    layout: ['mk-nk', 'mk-kn', 'km-kn', 'km-nk'],
+    bias: 'flag',
+    activation: ['none', 'gelu', 'quick_gelu', 'leaky_relu'],
+    residual: 'flag',
+    out: ['same', 'f32', 'f16'],
+  },
+  make([m, k, n], dtype, { layout, bias, activation, residual, out }) {
+    const [x, weight] = String(layout).split('-') as ['mk' | 'km', 'nk' | 'kn'];
+    return gemmCase(m!, k!, n!, {
+      dtype,
+      weight,
+      bias: bias === true,
+      residual: residual === true,
+      ...(x === 'km' && { x }),
+      ...(activation !== 'none' && { activation: activation as ActivationKind }),
+      ...(out !== 'same' && { out: out as Dtype }),
+    });
+  },
+};
+
+const rowsOf: RowsOf<GemmAttrs> = {
+  count: ({ inputs, attrs }) => sizeOf(inputs[0]!) / inputs[0]!.shape.at(attrs.x === 'km' ? 0 : -1)!,
+  part({ inputs, outputs, attrs }, rows) {
+    const [x, w, ...rest] = inputs as [TensorType, TensorType, ...TensorType[]];
+    const km = attrs.x === 'km';
+    const K = x.shape.at(km ? 0 : -1)!;
+    const [M, N, R] = [sizeOf(x) / K, outputs[0]!.shape.at(-1)!, rows.length];
+    const row = (length: number) => (i: number) => rows[Math.floor(i / length)]! * length + (i % length);
+    const residual = attrs.residual ? [{ dtype: rest.at(-1)!.dtype, shape: [R, N] }] : [];
+    return {
+      inputs: [
+        { dtype: x.dtype, shape: km ? [K, R] : [R, K] },
+        w,
+        ...rest.slice(0, Number(attrs.bias)),
+        ...residual,
+      ],
+      attrs,
+      from: [
+        km ? (i) => Math.floor(i / R) * M + rows[i % R]! : row(K),
+        undefined,
+        ...(attrs.bias ? [undefined] : []),
+        ...(attrs.residual ? [row(N)] : []),
+      ],
+      to: [row(N)],
+    };
+  },
+};
+
 export const gemmSuite: OpSuite<GemmAttrs> = {
   op: gemmOp,
   reference: gemmReference,
   differentiable: [0, 1, 2, 3],
+  shaped,
+  facts: {
+    X_KM: { holds: ({ attrs }) => attrs.x === 'km', constants: ['ROW_STRIDE', 'X_STRIDE'] },
+    W_KN: { holds: ({ attrs }) => attrs.weight === 'kn', constants: ['COL_STRIDE', 'K_STRIDE'] },
+  },
+  rows: rowsOf,
   cases: [
     // ViT-L/14 at 240 px: 290 tokens; QKV, attention output, MLP in and out, adapter
     gemmCase(290, 1024, 3072, { bias: true, bench: true }),

@@ -20,6 +20,7 @@ function layerNormCase(dtype: Dtype, shape: number[], bench = false): KernelCase
 export const layerNormSuite: OpSuite<LayerNormAttrs> = {
   op: layerNormOp,
   reference: layerNormReference,
+  shaped: { axes: ['...'], make: (sizes, dtype) => layerNormCase(dtype, [...sizes]) },
   differentiable: [0],
   cases: [
     layerNormCase('f32', [1, 290, 1024], true),
@@ -49,6 +50,11 @@ function backwardCase(
 export const layerNormBackwardSuite: OpSuite<LayerNormAttrs> = {
   op: layerNormBackwardOp,
   reference: layerNormBackwardReference,
+  shaped: {
+    axes: ['...'],
+    choices: { addend: 'flag' },
+    make: (sizes, dtype, { addend }) => backwardCase(dtype, [...sizes], { addend: addend === true }),
+  },
   cases: [
     backwardCase('f32', [1, 290, 1024], { addend: true, bench: true }),
     backwardCase('f32', [2, 77, 768]),

@@ -1,5 +1,5 @@
-import { type Dtype, tensorType } from '../../runtime/tensor-type';
-import { type KernelCase, type OpSuite, uniformAt } from '../suite';
+import { type Dtype, type TensorType, tensorType } from '../../runtime/tensor-type';
+import { type KernelCase, type OpSuite, type RowsOf, uniformAt } from '../suite';
 import { type NearestDistanceAttrs, nearestDistanceOp } from './nearest-distance';
 import { nearestDistanceReference } from './reference';
 
@@ -62,9 +62,40 @@ function nearestCase(
   };
 }
 
+const rowsOf: RowsOf<NearestDistanceAttrs> = {
+  count: ({ inputs, attrs: { skip } }) => inputs[0]!.shape[0]! * (inputs[0]!.shape[1]! - skip),
+  part({ inputs, attrs: { skip } }, rows) {
+    const [q, bank, prev] = inputs as [TensorType, TensorType, TensorType | undefined];
+    const [, tokens, cols] = q.shape as [number, number, number];
+    const place = (i: number) => rows[i]!;
+    const query = (i: number) => {
+      const row = rows[Math.floor(i / cols)]!;
+      const token = Math.floor(row / (tokens - skip)) * tokens + skip + (row % (tokens - skip));
+      return token * cols + (i % cols);
+    };
+    return {
+      inputs: [
+        { dtype: q.dtype, shape: [rows.length, 1, cols] },
+        bank,
+        ...(prev ? [{ dtype: prev.dtype, shape: [rows.length, 1] }] : []),
+      ],
+      attrs: { skip: 0 },
+      from: [query, undefined, ...(prev ? [place] : [])],
+      to: [place],
+    };
+  },
+};
+
 export const nearestDistanceSuite: OpSuite<NearestDistanceAttrs> = {
   op: nearestDistanceOp,
   reference: nearestDistanceReference,
+  shaped: {
+    axes: ['B', 'T', 'width', 'bank rows'],
+    choices: { prev: 'flag' },
+    make: ([batch, tokens, width, rows], dtype, { prev }) =>
+      nearestCase([batch!, tokens!, width!], rows!, { dtype, prev: prev === true }),
+  },
+  rows: rowsOf,
   cases: [
     // ViT-L/14 at 240 px against k = 2, 4, 8, 16 images, 290 rows each
     nearestCase([1, 290, 768], 580, { bench: true }),

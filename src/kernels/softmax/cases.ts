@@ -24,6 +24,7 @@ function softmaxCase(dtype: Dtype, shape: number[], bench = false): KernelCase<n
 export const softmaxSuite: OpSuite<null> = {
   op: softmaxOp,
   reference: softmaxReference,
+  shaped: { axes: ['...'], make: (sizes, dtype) => softmaxCase(dtype, [...sizes]) },
   differentiable: [0],
   cases: [
     softmaxCase('f32', [1, 240, 240, 2], true),
@@ -56,6 +57,7 @@ function backwardCase(dtype: Dtype, shape: number[], bench = false): KernelCase<
 export const softmaxBackwardSuite: OpSuite<null> = {
   op: softmaxBackwardOp,
   reference: softmaxBackwardReference,
+  shaped: { axes: ['...'], make: (sizes, dtype) => backwardCase(dtype, [...sizes]) },
   cases: [
     backwardCase('f32', [1, 240, 240, 2], true),
     backwardCase('f32', [4, 290, 290], true),
