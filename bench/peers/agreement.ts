@@ -1,13 +1,14 @@
 /** How far two engines' results may lie apart, and how far they do. */
 import type { Precision } from '../../src/runtime/device';
-import type { GemmWork } from './workloads';
-import { gemmWeight, operandOf } from './workloads';
+import { type GemmWork, gemmWeight, operandOf, type Work } from './workloads';
 
 /**
- * Largest difference that passes, as a share of the largest magnitude in our result. Engines may add f16 products in f16, whose
- * rounding alone is 5e-4 a step.
+ * Largest difference that passes, as a share of the largest magnitude in our result. In f16 engines may add in f16, whose rounding
+ * is 5e-4 a step, and the depth of a model adds up: ONNX Runtime 1.30.0 was 0.006 off in a GEMM of depth 512, 0.016 in a block.
  */
-export const TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-3, f16: 1e-2 };
+export function toleranceOf({ kind }: Work, dtype: Precision): number {
+  return dtype === 'f32' ? 1e-3 : { gemm: 1e-2, block: 2e-2, tower: 5e-2 }[kind];
+}
 
 /** max |a - b| / max |b|; infinity for another length, NaN or infinity. */
 export function relativeError(a: Float32Array, b: Float32Array): number {

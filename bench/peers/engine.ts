@@ -10,6 +10,8 @@ export interface EngineInfo {
   readonly dtypes: readonly Precision[];
   /** Ways to express a model, best first, where there are several: when one computes wrongly here, the next is tried. */
   readonly ways?: readonly string[];
+  /** What readers of its times must know. */
+  readonly note?: string;
   /** Where the engine can tell. */
   readonly adapter?: AdapterNames;
 }

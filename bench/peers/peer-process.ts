@@ -66,7 +66,7 @@ export class PeerProcess {
     const id = this.#nextId++;
     const reply = await new Promise<Reply>((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#end(`it did not answer "${name}" within ${(limitMs / 1000).toFixed(0)} s`);
+        this.#end(`it did not answer "${name}" within ${limitMs / 1000} s`);
         this.kill();
       }, limitMs);
       const settled =

@@ -15,12 +15,14 @@ export function serve(load: EngineLoader): void {
   const handlers: Record<Request['name'], (ask: never) => Promise<unknown>> = {
     async open() {
       engine = await load();
-      const { vendor, architecture, device, description } = engine.adapter ?? {};
-      const { version, dtypes, ways, adapter } = engine;
+      const { version, dtypes, ways, note, adapter } = engine;
+      // An adapter's own object does not go through messages.
+      const { vendor, architecture, device, description } = adapter ?? {};
       return {
         version,
         dtypes,
         ...(ways && { ways }),
+        ...(note && { note }),
         ...(adapter && { adapter: { vendor, architecture, device, description } }),
       };
     },

@@ -79,6 +79,7 @@ function readModel(bytes: Uint8Array) {
       },
     ]),
   );
+  expect(constants.size, 'constants of different names').toBe(graph.get(5)?.length ?? 0);
   const values = (field: number) =>
     messages(graph, field).map((info) => {
       const tensor = messages(messages(info, 2)[0]!, 1)[0]!;

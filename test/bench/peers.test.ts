@@ -94,16 +94,18 @@ test.each([
 });
 
 test('an engine that hangs is killed', async () => {
-  const { rows, failed } = await benchPeers({
-    engines: { [OURS]: fake('right'), hangs: fake('hangs') },
-    works: [WORK],
-    dtypes: ['f32'],
-    budgetMs: 1,
-    limitMs: 3000,
-    scratch: folder,
-  });
-  expect(rows.map(({ engine }) => engine)).toEqual([OURS]);
-  expect(failed[0]!.reason).toMatch(/did not answer "prepare" within 3 s/);
+  const engine = new PeerProcess(fake('hangs'));
+  await engine.request('open', {}, LIMIT_MS);
+  const request = {
+    task: { work: WORK, dtype: 'f32' },
+    resultPath: right,
+    targetMs: 1,
+    mostRepeats: 1,
+  } as const;
+  const answer = engine.request('prepare', request, 500);
+  await expect(answer).rejects.toThrow(PeerGoneError);
+  await expect(answer).rejects.toThrow(/did not answer "prepare" within 0\.5 s/);
+  expect(engine.isGone).toBe(true);
   const pid = Number(await readFile(join(folder, 'hangs.pid'), 'utf8'));
   await expect.poll(() => isAlive(pid), { timeout: 5000 }).toBe(false);
 });

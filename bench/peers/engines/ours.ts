@@ -1,3 +1,4 @@
+import { loadTuning } from '../../../src/io/node/tuned-files';
 import { version } from '../../../src/io/version';
 import { gatherRows } from '../../../src/kernels/gather-rows/gather-rows';
 import { gemm } from '../../../src/kernels/gemm/gemm';
@@ -16,11 +17,15 @@ import type { Engine, Prepared, Task } from '../engine';
 import { gemmWeight, operandOf, resultShape, transpose, visionGraph } from '../workloads';
 
 export async function loadOurs(): Promise<Engine> {
-  const gpu = await Gpu.open(await acquireAdapter());
+  const choice = await acquireAdapter();
+  const tuning = await loadTuning(choice.adapter.info, choice.software);
+  const gpu = await Gpu.open(choice, tuning);
+  const rows = tuning?.table.size ?? 0;
   return {
     version,
     dtypes: gpu.caps.f16 ? ['f32', 'f16'] : ['f32'],
     adapter: gpu.info,
+    ...(rows > 0 && { note: `a tuned table of this device has ${rows} rows` }),
     prepare: (task, repeats) =>
       task.work.kind === 'tower' ? prepareTower(gpu, task) : prepareResident(gpu, task, repeats),
   };
