@@ -5,10 +5,12 @@ import { readClipConfig } from '../../src/model/clip-config';
 import { mlaLpGraph } from '../../src/model/mla-lp-graph';
 import { AUTHORS } from '../../src/model/presets';
 import { syntheticCheckpoint, syntheticClip } from '../../src/model/synthetic';
+import type { TensorSource } from '../../src/model/tensor-source';
 import { loadWeights } from '../../src/model/weight-loader';
 import { BufferStore } from '../../src/runtime/buffer-store';
 import type { Precision } from '../../src/runtime/device';
 import { Executable } from '../../src/runtime/executable';
+import type { Graph } from '../../src/runtime/graph';
 import { plan } from '../../src/runtime/plan';
 import { interleave } from '../measure';
 import { type Ceilings, rowOf } from '../record';
@@ -31,8 +33,7 @@ export async function benchImage(session: Session, choice: ImageChoice, ceilings
   const { model, imageSize, batch, precision: dtype } = choice;
   gpu.requirePrecision(dtype);
   const name = `${model}, ${imageSize} px, batch ${batch}`;
-  const sources = [syntheticClip(model), syntheticCheckpoint(model)] as const;
-  const config = readClipConfig(sources[0]);
+  const sources = imageSources(model);
   const bar = session.progress(`image ${name}`, 4);
   // The whole session's peak would hide this one's.
   gpu.peakBytes = gpu.allocatedBytes;
@@ -41,15 +42,7 @@ export async function benchImage(session: Session, choice: ImageChoice, ceilings
   let executable: Executable | undefined;
   try {
     const clock = stopwatch();
-    const graph = mlaLpGraph({
-      config,
-      preset: AUTHORS,
-      activation: AUTHORS.activation,
-      dtype,
-      batch,
-      imageSize,
-      stages: STAGES,
-    });
+    const graph = imageGraph(choice);
     const planned = plan(graph, gpu.caps);
     const planMs = clock();
     await loadWeights(graph, weights, sources);
@@ -58,13 +51,9 @@ export async function benchImage(session: Session, choice: ImageChoice, ceilings
     executable = await Executable.compile(gpu, planned, weights);
     const compileMs = clock();
     bar.step();
-    const images = Float32Array.from(
-      { length: batch * 3 * imageSize ** 2 },
-      (_, i) => (uniformAt(i) + 1) / 2,
-    );
-    const text = unitRows(2, config.embed);
+    const inputs = imageInputs(choice);
     clock();
-    const first = await executable.run({ images, text });
+    const first = await executable.run(inputs);
     const firstMs = clock();
     bar.step();
     assertFinite(first.map!);
@@ -72,7 +61,7 @@ export async function benchImage(session: Session, choice: ImageChoice, ceilings
     const model = executable;
     const sample = async () => {
       const time = stopwatch();
-      await model.run({ images, text });
+      await model.run(inputs);
       return time();
     };
     const [steady] = await interleave([{ sample }], {
@@ -114,7 +103,39 @@ function stopwatch(): () => number {
   };
 }
 
-/** Stand-in for the text columns: encoding prompts happens once a model, not once an image. */
+/** Weights of the graph. */
+export function imageSources(model: string): readonly TensorSource[] {
+  return [syntheticClip(model), syntheticCheckpoint(model)];
+}
+
+/** @param layers of the image tower; all without it. */
+export function imageGraph(
+  { model, imageSize, batch, precision: dtype }: ImageChoice,
+  layers?: number,
+): Graph {
+  const whole = readClipConfig(syntheticClip(model));
+  return mlaLpGraph({
+    config: { ...whole, layers: layers ?? whole.layers },
+    preset: AUTHORS,
+    activation: AUTHORS.activation,
+    dtype,
+    batch,
+    imageSize,
+    stages: STAGES,
+  });
+}
+
+/** Pixels, and unit rows for the text columns: encoding prompts happens once a model, not once an image. */
+export function imageInputs({
+  model,
+  imageSize,
+  batch,
+}: ImageChoice): Record<string, Float32Array<ArrayBuffer>> {
+  const { embed } = readClipConfig(syntheticClip(model));
+  const images = Float32Array.from({ length: batch * 3 * imageSize ** 2 }, (_, i) => (uniformAt(i) + 1) / 2);
+  return { images, text: unitRows(2, embed) };
+}
+
 function unitRows(rows: number, width: number): Float32Array<ArrayBuffer> {
   const values = Float32Array.from({ length: rows * width }, (_, i) => uniformAt(i, 5));
   for (let r = 0; r < rows; r++) {
