@@ -2,6 +2,7 @@
 import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
+import { loadTuning } from '../src/io/node/tuned-files';
 import { writeFileAtomic } from '../src/io/node/write-file';
 import { acquireAdapter } from '../src/platform/node/adapter';
 import { Gpu, type Precision } from '../src/runtime/device';
@@ -67,10 +68,12 @@ export function measuringCommand<Flags extends MeasuringFlags>(what: Measuring<F
   };
 }
 
-/** The device that everything is timed on; named on stderr. */
+/** The device that everything is timed on, with its tuned table as users have it; named on stderr. */
 export async function openGpu(): Promise<Gpu> {
-  const gpu = await Gpu.open(await acquireAdapter());
+  const choice = await acquireAdapter();
+  const gpu = await Gpu.open(choice, await loadTuning(choice.adapter.info, choice.software));
   console.error(`${gpu.name}: ${gpu.choice.reason}`);
+  for (const note of gpu.tuning?.notes ?? []) console.error(note);
   return gpu;
 }
 
@@ -88,6 +91,9 @@ export async function recordOf(
     date,
     ...(hash && { commit: hash }),
     clock: session.clock,
+    ...(session.gpu.tuning && {
+      tuned: { source: session.gpu.tuning.source, rows: session.gpu.tuning.table.size },
+    }),
     ceilings,
     rows: session.rows,
     skipped: session.skipped,

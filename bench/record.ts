@@ -84,6 +84,8 @@ export interface BenchRecord {
   /** `+` behind it: the working tree had changes. */
   readonly commit?: string;
   readonly clock: 'timestamp' | 'wall';
+  /** The tuned table in use, and its calls. */
+  readonly tuned?: { readonly source: string; readonly rows: number };
   readonly ceilings: Ceilings;
   readonly rows: readonly Row[];
   readonly skipped: readonly LeftOut[];

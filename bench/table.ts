@@ -76,12 +76,12 @@ export function formatRows(rows: readonly Row[]): string {
 }
 
 /** What all records of ours say about themselves, from Node or from a browser. */
-export type RecordHead = Pick<BenchRecord, 'device' | 'date' | 'commit' | 'clock'> & {
+export type RecordHead = Pick<BenchRecord, 'device' | 'date' | 'commit' | 'clock' | 'tuned'> & {
   readonly versions: Readonly<Record<string, unknown>>;
 };
 
 /** What every table stands under: whose numbers these are, and what they are good for. */
-export function formatHeader({ device, versions, date, commit, clock }: RecordHead): string {
+export function formatHeader({ device, versions, date, commit, clock, tuned }: RecordHead): string {
   const software = Object.entries(versions).flatMap(([name, version]) => {
     if (typeof version !== 'string') return [];
     return name === 'mla-lp' && commit ? `${name} ${version} at ${commit}` : `${name} ${version}`;
@@ -90,6 +90,9 @@ export function formatHeader({ device, versions, date, commit, clock }: RecordHe
     `${device.name} (${device.source})`,
     [...software, date].join(', '),
     `features: ${device.features.join(', ') || 'none'}`,
+    tuned?.rows
+      ? `tuned: ${tuned.rows} calls, ${tuned.source} (MLA_LP_TUNED=off does without)`
+      : "tuned: nothing; every kernel is the engine's own choice",
     clock === 'timestamp'
       ? 'Times are GPU timestamps, medians of interleaved repetitions.'
       : "Times are this process's wall clock minus an empty run, medians of interleaved repetitions.",

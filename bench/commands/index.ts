@@ -13,6 +13,7 @@ import { peersCommand } from './peers';
 import { rooflineCommand } from './roofline';
 import { tableCommand } from './table';
 import { trainCommand } from './train';
+import { tuneCommand } from './tune';
 
 export const commands: readonly BenchCommand[] = [
   allCommand,
@@ -28,4 +29,5 @@ export const commands: readonly BenchCommand[] = [
   compareCommand,
   rooflineCommand,
   tableCommand,
+  tuneCommand,
 ];

@@ -3,6 +3,7 @@ import { suites } from '../../src/kernels/suites';
 import { DeviceLostError, OptionError } from '../../src/runtime/errors';
 import type { Graph } from '../../src/runtime/graph';
 import { isCannot } from '../../src/runtime/op';
+import { chosenVariant } from '../../src/runtime/tuned';
 import { type AnyCase, type AnySuite, callOf, skipReason, usesF16 } from '../../test/kernels/run-case';
 import { type AddRepetition, GraphTimer, storeOf, type TimerOptions } from '../graph-timer';
 import { interleave } from '../measure';
@@ -117,7 +118,9 @@ function variantsOf(
   const { gpu } = session;
   const call = callOf(suite, one);
   const names =
-    which === 'chosen' ? [suite.op.choose(call, gpu.caps)] : suite.op.variants.map(({ name }) => name);
+    which === 'chosen'
+      ? [chosenVariant(suite.op, call, gpu.caps)]
+      : suite.op.variants.map(({ name }) => name);
   return names.filter((name) => {
     const lowering = suite.op.variants.find((v) => v.name === name)!.lower(call, gpu.caps);
     const reason = isCannot(lowering) ? lowering.cannot : skipReason(gpu, call, lowering);

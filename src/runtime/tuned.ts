@@ -93,3 +93,9 @@ export class TunedLookup {
     return variant && !isCannot(variant.lower(call, this.caps)) ? variant.name : undefined;
   }
 }
+
+/** The variant that a plan takes when nobody names one. */
+export function chosenVariant<A>(op: Op<A>, call: OpCall<A>, caps: Capabilities): string {
+  const tuned = caps.tuned && new TunedLookup(caps.tuned, caps).find(op, call);
+  return tuned ?? op.choose(call, caps);
+}

@@ -1,0 +1,82 @@
+/** Which of several ways is faster, told from runs in turns: ratios within a turn, and a distribution-free interval of their median. */
+import type { Contender } from '../measure';
+import { median } from '../stats';
+
+/** Of the median of `values`, or undefined where they are too few: order statistics, so that no distribution is assumed. */
+export function medianInterval(
+  values: readonly number[],
+  confidence: number,
+): readonly [low: number, high: number] | undefined {
+  const n = values.length;
+  const sorted = [...values].sort((a, b) => a - b);
+  // The k-th lowest and k-th highest enclose the median but with 2 P(Binomial(n, 1/2) < k).
+  let outside = 2 * 0.5 ** n;
+  let term = outside;
+  let k = 0;
+  while (outside <= 1 - confidence && 2 * (k + 1) <= n) {
+    k++;
+    term *= (n - k + 1) / k;
+    outside += term;
+  }
+  return k === 0 ? undefined : [sorted[k - 1]!, sorted[n - k]!];
+}
+
+export interface Judgement {
+  /** `better`: by the margin at least, and surely better at all. `no`: surely not by the margin. */
+  readonly verdict: 'better' | 'no' | 'undecided';
+  /** Median of time over the base's time in the same turn. */
+  readonly ratio: number;
+  readonly interval?: readonly [low: number, high: number];
+  readonly turns: number;
+}
+
+/** Of a judgement: by chance one in a hundred is wrong. */
+const CONFIDENCE = 0.99;
+/** From so many turns on, a contender that lost all of them is let go. */
+const LOST = 4;
+
+/** @param margin least gain that counts, as a share: 0.03 asks for a ratio of at most 0.97. */
+export function judge(ratios: readonly number[], margin: number): Judgement {
+  const ratio = median(ratios);
+  const interval = medianInterval(ratios, CONFIDENCE);
+  const lost = ratios.length >= LOST && ratios.every((each) => each >= 1);
+  const better = interval !== undefined && interval[1] < 1 && ratio <= 1 - margin;
+  const no = lost || (interval !== undefined && interval[0] > 1 - margin);
+  return {
+    verdict: better ? 'better' : no ? 'no' : 'undecided',
+    ratio,
+    ...(interval && { interval }),
+    turns: ratios.length,
+  };
+}
+
+export interface DuelOptions {
+  readonly margin: number;
+  /** Turns stop at this time, ms of `now`, once `leastTurns` are done. */
+  readonly deadline: number;
+  readonly leastTurns?: number;
+  readonly mostTurns?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly now?: () => number;
+}
+
+/** Turn after turn one run of the base and of each rival, until every rival is judged or time is up. */
+export async function duel(
+  base: Contender,
+  rivals: readonly Contender[],
+  { margin, deadline, leastTurns = 0, mostTurns = 60, signal, now = () => performance.now() }: DuelOptions,
+): Promise<Judgement[]> {
+  const ratios = rivals.map((): number[] => []);
+  const judged = () => ratios.map((each) => judge(each, margin));
+  for (let turn = 0; turn < mostTurns; turn++) {
+    if (signal?.aborted || (turn >= leastTurns && now() >= deadline)) break;
+    const open = ratios.flatMap((each, i) => (judge(each, margin).verdict === 'undecided' ? [i] : []));
+    if (open.length === 0) break;
+    // Forwards and backwards in turn: who runs first finds other caches and clocks.
+    const order = turn % 2 === 0 ? [-1, ...open] : [...open.reverse(), -1];
+    const times = new Map<number, number>();
+    for (const i of order) times.set(i, await (i < 0 ? base : rivals[i]!).sample());
+    for (const i of open) ratios[i]!.push(times.get(i)! / times.get(-1)!);
+  }
+  return judged();
+}
