@@ -41,7 +41,7 @@ interface Known {
   readonly op: Op<unknown>;
   readonly call: OpCall<unknown>;
   /** Steps of the plan that are such calls. */
-  readonly nodes: Set<number>;
+  readonly steps: number[];
 }
 
 /** A sample is at least as many runs as take so long, ms. */
@@ -145,10 +145,11 @@ export class DeviceWorkshop implements Workshop {
       const once = () => this.#timeOf(executable, 1);
       await once();
       const runs = Math.min(MOST_RUNS, Math.ceil(SAMPLE_MS / Math.max(0.01, await once())));
-      const sampleCalls = async (key: string) => {
+      const sampleCalls = async () => {
         const times = await executable.profile(situation.inputs);
-        const mine = this.#known.get(key)!.nodes;
-        return times.reduce((sum, time, i) => sum + (mine.has(i) ? time.nanoseconds : 0), 0) / 1e6;
+        const sum = (steps: readonly number[]) =>
+          steps.reduce((total, step) => total + times[step]!.nanoseconds, 0) / 1e6;
+        return new Map([...this.#known].map(([key, { steps }]) => [key, sum(steps)]));
       };
       return {
         sample: () => this.#timeOf(executable, runs),
@@ -228,8 +229,8 @@ function tunable(
     const before = calls.get(key);
     const others = before?.others ?? candidates(executable, op, call, variant);
     if (others.length === 0) continue;
-    const kind = known.get(key) ?? { op, call, nodes: new Set() };
-    kind.nodes.add(step);
+    const kind = known.get(key) ?? { op, call, steps: [] };
+    kind.steps.push(step);
     known.set(key, kind);
     const share = (before?.share ?? 0) + times[step]! / sum;
     calls.set(key, { key, text: before?.text ?? describeCall(op, call), choice: variant, others, share });

@@ -60,23 +60,53 @@ export interface DuelOptions {
   readonly now?: () => number;
 }
 
-/** Turn after turn one run of the base and of each rival, until every rival is judged or time is up. */
-export async function duel(
-  base: Contender,
-  rivals: readonly Contender[],
+/** Several things that one run times at once. */
+export interface Measurer {
+  /** Name -> ms. */
+  sample(): Promise<ReadonlyMap<string, number>>;
+}
+
+/**
+ * Turn after turn one run of the base and of each rival, until every rival is judged in all that is asked of it, or time is up.
+ * @param asked names, for each rival. @returns for each rival the judgements by name.
+ */
+export async function duels(
+  base: Measurer,
+  rivals: readonly Measurer[],
+  asked: readonly (readonly string[])[],
   { margin, deadline, leastTurns = 0, mostTurns = 60, signal, now = () => performance.now() }: DuelOptions,
-): Promise<Judgement[]> {
-  const ratios = rivals.map((): number[] => []);
-  const judged = () => ratios.map((each) => judge(each, margin));
+): Promise<Map<string, Judgement>[]> {
+  const ratios = asked.map((names) => new Map(names.map((name): [string, number[]] => [name, []])));
+  const isOpen = (each: readonly number[]) => judge(each, margin).verdict === 'undecided';
   for (let turn = 0; turn < mostTurns; turn++) {
     if (signal?.aborted || (turn >= leastTurns && now() >= deadline)) break;
-    const open = ratios.flatMap((each, i) => (judge(each, margin).verdict === 'undecided' ? [i] : []));
+    const open = rivals.flatMap((_, i) => ([...ratios[i]!.values()].some(isOpen) ? [i] : []));
     if (open.length === 0) break;
     // Forwards and backwards in turn: who runs first finds other caches and clocks.
     const order = turn % 2 === 0 ? [-1, ...open] : [...open.reverse(), -1];
-    const times = new Map<number, number>();
+    const times = new Map<number, ReadonlyMap<string, number>>();
     for (const i of order) times.set(i, await (i < 0 ? base : rivals[i]!).sample());
-    for (const i of open) ratios[i]!.push(times.get(i)! / times.get(-1)!);
+    for (const i of open) {
+      // What is judged stays judged: looking on until chance turns would make the interval a lie.
+      for (const [name, each] of ratios[i]!)
+        if (isOpen(each)) each.push(times.get(i)!.get(name)! / times.get(-1)!.get(name)!);
+    }
   }
-  return judged();
+  return ratios.map((names) => new Map([...names].map(([name, each]) => [name, judge(each, margin)])));
+}
+
+/** The same for things that a run times as a whole. */
+export async function duel(
+  base: Contender,
+  rivals: readonly Contender[],
+  options: DuelOptions,
+): Promise<Judgement[]> {
+  const whole = (one: Contender): Measurer => ({ sample: async () => new Map([['', await one.sample()]]) });
+  const judged = await duels(
+    whole(base),
+    rivals.map(whole),
+    rivals.map(() => ['']),
+    options,
+  );
+  return judged.map((names) => names.get('')!);
 }

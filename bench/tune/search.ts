@@ -1,11 +1,11 @@
 /**
- * The search for a table: call by call, the variants that are right and not hopeless alone run in their graph, in turn with what
- * is used there so far; who is surely faster there stays. At last the whole graph with the table against the graph without it.
+ * The search for a table: variants that are right, and not hopeless alone, run in their graph, in turn with what is used there; who is
+ * surely faster there stays. At last the whole graph with the table against the graph without it.
  */
 import { DeviceLostError, MlaLpError } from '../../src/runtime/errors';
 import type { TunedTable } from '../../src/runtime/tuned';
 import type { Contender } from '../measure';
-import { duel, type Judgement } from './duel';
+import { duel, duels, type Judgement } from './duel';
 
 /** A kind of call in a graph: all nodes that would run the same kernels. */
 export interface TunableCall {
@@ -23,8 +23,8 @@ export interface TunableCall {
 
 /** The whole graph with a table, compiled. */
 export interface BuiltGraph extends Contender {
-  /** One run's time of the calls of a kind within the graph, ms, where the device tells it. */
-  readonly sampleCalls?: (key: string) => Promise<number>;
+  /** One run's time of each kind of call within the graph, ms by key, where the device tells it. */
+  readonly sampleCalls?: () => Promise<ReadonlyMap<string, number>>;
   destroy(): void;
 }
 
@@ -76,115 +76,225 @@ export interface SearchResult {
 const HOPE = 1.25;
 /** Variants of a call that are tried in the graph. */
 const KEPT = 3;
-/** Of the budget, kept for the last comparison. */
-const LAST = 0.25;
+/** Of the budget: until then variants are tried alone, until then in the graph; the rest is for the last comparison. */
+const PHASES = { alone: 0.5, graph: 0.75 } as const;
 /** Turns of the last comparison whatever the budget: fewer could not tell anything. */
 const LEAST_LAST_TURNS = 10;
 /** Of the graph's time: a smaller gain drowns in every noise. */
 const LEAST_GAIN = 0.002;
 
 export async function search(workshop: Workshop, options: SearchOptions): Promise<SearchResult> {
-  const { base, budgetMs, signal, now = () => performance.now(), onCall, report = () => {} } = options;
-  const deadline = now() + budgetMs * (1 - LAST);
-  const end = now() + budgetMs;
-  const wins: Win[] = [];
-  const settled: TunableCall[] = [];
-  const table = new Map(base);
+  const { base, budgetMs, now = () => performance.now(), report = () => {} } = options;
+  const start = now();
+  const stage: Stage = { ...options, now, report, deadline: start + budgetMs * PHASES.graph };
+  const candidates = await allWorthTrying(workshop, {
+    ...stage,
+    deadline: start + budgetMs * PHASES.alone,
+  });
   const untuned = await workshop.build(base);
-  let best = untuned;
   try {
-    for (const [i, call] of workshop.calls.entries()) {
-      if (signal?.aborted || now() >= deadline) break;
-      onCall?.(call, i);
-      report(`${call.text}: ${(100 * call.share).toFixed(1)} % of the graph's time`);
-      const rest = workshop.calls.slice(i).reduce((sum, { share }) => sum + share, 0);
-      const part = rest > 0 ? call.share / rest : 1;
-      const found = await bestOf(workshop, call, { ...options, table, best, deadline, part, now, report });
-      if (found === 'unsettled') continue;
-      settled.push(call);
-      if (!found) continue;
-      wins.push(found.win);
-      table.set(call.key, found.win.variant);
-      if (best !== untuned) best.destroy();
-      best = found.contender;
-    }
+    const { wins, settled } = untuned.sampleCalls
+      ? await atOnce(workshop, candidates, untuned, stage)
+      : await oneByOne(workshop, candidates, untuned, stage);
     if (wins.length === 0) return { wins, settled };
-    const [whole] = await duel(untuned, [best], {
-      margin: 0,
-      deadline: end,
-      leastTurns: LEAST_LAST_TURNS,
-      now,
-    });
-    return { wins: whole!.verdict === 'better' ? wins : [], settled, whole: whole! };
+    const tuned = await workshop.build(withWins(base, wins));
+    try {
+      const last = { margin: 0, deadline: start + budgetMs, leastTurns: LEAST_LAST_TURNS, now };
+      const [whole] = await duel(untuned, [tuned], last);
+      return { wins: whole!.verdict === 'better' ? wins : [], settled, whole: whole! };
+    } finally {
+      tuned.destroy();
+    }
   } finally {
-    if (best !== untuned) best.destroy();
     untuned.destroy();
   }
 }
 
 interface Stage extends SearchOptions {
-  readonly table: TunedTable;
-  /** The graph with the table. */
-  readonly best: BuiltGraph;
   readonly deadline: number;
-  /** Of the time until then, for this call. */
-  readonly part: number;
   readonly now: () => number;
   readonly report: (line: string) => void;
+}
+
+/** Variants of each call that was looked at, the fastest alone first. */
+type Candidates = ReadonlyMap<TunableCall, readonly string[]>;
+
+function withWins(base: TunedTable, wins: readonly Win[]): TunedTable {
+  return new Map([...base, ...wins.map(({ call, variant }) => [call.key, variant] as const)]);
+}
+
+/**
+ * By the device's own clock, which times each call within the graph: one graph has the best candidate of every call, another the second
+ * best, and so on; they take turns with the graph as it is.
+ */
+async function atOnce(
+  workshop: Workshop,
+  candidates: Candidates,
+  untuned: BuiltGraph,
+  { base, margin, deadline, signal, now, report }: Stage,
+): Promise<Omit<SearchResult, 'whole'>> {
+  const settled: TunableCall[] = [...candidates].flatMap(([call, variants]) =>
+    variants.length === 0 ? [call] : [],
+  );
+  const rivals: { readonly graph: BuiltGraph; readonly calls: Map<TunableCall, string> }[] = [];
+  try {
+    for (let place = 0; place < KEPT && !signal?.aborted; place++) {
+      const calls = new Map<TunableCall, string>();
+      for (const [call, { [place]: variant }] of candidates) if (variant) calls.set(call, variant);
+      if (calls.size === 0) break;
+      const graph = await buildWithout(workshop, base, calls, report);
+      if (graph) rivals.push({ graph, calls });
+    }
+    const measured = (graph: BuiltGraph) => ({ sample: () => graph.sampleCalls!() });
+    const judgements = await duels(
+      measured(untuned),
+      rivals.map(({ graph }) => measured(graph)),
+      rivals.map(({ calls }) => [...calls.keys()].map(({ key }) => key)),
+      { margin, deadline, signal, now },
+    );
+    const wins: Win[] = [];
+    for (const call of candidates.keys()) {
+      const tried = rivals.flatMap(({ calls }, i) => {
+        const variant = calls.get(call);
+        return variant ? [{ call, variant, judgement: judgements[i]!.get(call.key)! }] : [];
+      });
+      if (tried.length === 0) continue;
+      report(headOf(call));
+      for (const { variant, judgement } of tried)
+        report(`  ${describe(variant, call.choice, judgement, 'its time in the graph')}`);
+      const verdict = winnerOf(tried);
+      if (verdict !== 'unsettled') settled.push(call);
+      if (verdict !== 'unsettled' && verdict) wins.push(verdict);
+    }
+    return { wins, settled };
+  } finally {
+    for (const { graph } of rivals) graph.destroy();
+  }
+}
+
+/** A graph with these variants; a variant with which it cannot run is taken out of `calls`. */
+async function buildWithout(
+  workshop: Workshop,
+  base: TunedTable,
+  calls: Map<TunableCall, string>,
+  report: (line: string) => void,
+): Promise<BuiltGraph | undefined> {
+  const tableOf = (these: Iterable<readonly [TunableCall, string]>) =>
+    new Map([...base, ...[...these].map(([{ key }, variant]) => [key, variant] as const)]);
+  const build = (these: Iterable<readonly [TunableCall, string]>) =>
+    workshop.build(tableOf(these)).catch((error: unknown) => ({ reason: reasonOf(error) }));
+  const all = await build(calls);
+  if (!('reason' in all)) return all;
+  // Which one is it? Each for itself then.
+  for (const [call, variant] of [...calls]) {
+    const one = await build([[call, variant]]);
+    if (!('reason' in one)) {
+      one.destroy();
+      continue;
+    }
+    report(`${call.text}: ${variant} is left out: ${one.reason}`);
+    calls.delete(call);
+  }
+  if (calls.size === 0) return undefined;
+  const rest = await build(calls);
+  if (!('reason' in rest)) return rest;
+  report(`Not together: ${rest.reason}`);
+  calls.clear();
+  return undefined;
+}
+
+/** By a clock that times whole runs only: call after call, each winner stays in the graph. */
+async function oneByOne(
+  workshop: Workshop,
+  candidates: Candidates,
+  untuned: BuiltGraph,
+  stage: Stage,
+): Promise<Omit<SearchResult, 'whole'>> {
+  const { base, deadline, signal, now } = stage;
+  const wins: Win[] = [];
+  const settled: TunableCall[] = [];
+  let best = untuned;
+  try {
+    const calls = [...candidates];
+    for (const [i, [call, variants]] of calls.entries()) {
+      if (signal?.aborted || now() >= deadline) break;
+      const rest = calls.slice(i).reduce((sum, [{ share }]) => sum + share, 0);
+      const part = rest > 0 ? call.share / rest : 1;
+      const until = now() + part * (deadline - now());
+      const table = withWins(base, wins);
+      const found = await bestOf(workshop, call, variants, best, table, { ...stage, deadline: until });
+      if (found === 'unsettled') continue;
+      settled.push(call);
+      if (!found) continue;
+      wins.push(found.win);
+      if (best !== untuned) best.destroy();
+      best = found.graph;
+    }
+    return { wins, settled };
+  } finally {
+    if (best !== untuned) best.destroy();
+  }
 }
 
 /** The variant that beats what is used so far, and the graph with it; undefined when none does. */
 async function bestOf(
   workshop: Workshop,
   call: TunableCall,
-  stage: Stage,
-): Promise<{ win: Win; contender: BuiltGraph } | 'unsettled' | undefined> {
-  const { table, best, margin, deadline, part, signal, now, report } = stage;
-  const candidates = await worthTrying(workshop, call, stage);
-  if (!candidates) return 'unsettled';
-  const rivals: { variant: string; contender: BuiltGraph }[] = [];
+  variants: readonly string[],
+  best: BuiltGraph,
+  table: TunedTable,
+  { margin, deadline, signal, now, report }: Stage,
+): Promise<{ win: Win; graph: BuiltGraph } | 'unsettled' | undefined> {
+  const rivals: { variant: string; graph: BuiltGraph }[] = [];
+  if (variants.length > 0) report(headOf(call));
   try {
-    for (const variant of candidates) {
+    for (const variant of variants) {
       if (signal?.aborted) return 'unsettled';
       try {
-        rivals.push({ variant, contender: await workshop.build(new Map([...table, [call.key, variant]])) });
+        rivals.push({ variant, graph: await workshop.build(new Map([...table, [call.key, variant]])) });
       } catch (error) {
         report(`  ${variant} is left out: ${reasonOf(error)}`);
       }
     }
-    const alone = (graph: BuiltGraph): Contender => ({
-      sample: () => graph.sampleCalls?.(call.key) ?? graph.sample(),
-    });
     const judgements = await duel(
-      alone(best),
-      rivals.map(({ contender }) => alone(contender)),
-      {
-        // The gain is to be a share of the call's own time, of which the graph's holds a part.
-        margin: best.sampleCalls ? margin : Math.max(LEAST_GAIN, margin * call.share),
-        deadline: now() + part * (deadline - now()),
-        signal,
-        now,
-      },
+      best,
+      rivals.map(({ graph }) => graph),
+      // The gain is to be a share of the call's own time, of which the graph's holds a part.
+      { margin: Math.max(LEAST_GAIN, margin * call.share), deadline, signal, now },
     );
-    rivals.forEach(({ variant }, i) => {
-      const what = best.sampleCalls ? 'its time in the graph' : "the graph's time";
-      report(`  ${describe(variant, call.choice, judgements[i]!, what)}`);
-    });
-    const better = rivals
-      .map((rival, i) => ({ ...rival, judgement: judgements[i]! }))
-      .filter(({ judgement }) => judgement.verdict === 'better')
-      .sort((a, b) => a.judgement.ratio - b.judgement.ratio);
-    const winner = better[0];
-    if (!winner) return judgements.some(({ verdict }) => verdict === 'undecided') ? 'unsettled' : undefined;
-    rivals.splice(
-      rivals.findIndex(({ variant }) => variant === winner.variant),
-      1,
-    );
-    const { variant, judgement, contender } = winner;
-    return { win: { call, variant, judgement }, contender };
+    const tried = rivals.map(({ variant }, i) => ({ call, variant, judgement: judgements[i]! }));
+    for (const { variant, judgement } of tried)
+      report(`  ${describe(variant, call.choice, judgement, "the graph's time")}`);
+    const win = winnerOf(tried);
+    if (!win || win === 'unsettled') return win;
+    const place = rivals.findIndex(({ variant }) => variant === win.variant);
+    const { graph } = rivals.splice(place, 1)[0]!;
+    return { win, graph };
   } finally {
-    for (const { contender } of rivals) contender.destroy();
+    for (const { graph } of rivals) graph.destroy();
   }
+}
+
+/** The fastest of those that are surely faster. */
+function winnerOf(tried: readonly Win[]): Win | 'unsettled' | undefined {
+  const [winner] = tried
+    .filter(({ judgement }) => judgement.verdict === 'better')
+    .sort((a, b) => a.judgement.ratio - b.judgement.ratio);
+  return (
+    winner ?? (tried.some(({ judgement }) => judgement.verdict === 'undecided') ? 'unsettled' : undefined)
+  );
+}
+
+async function allWorthTrying(workshop: Workshop, stage: Stage): Promise<Candidates> {
+  const { deadline, signal, now, onCall } = stage;
+  const candidates = new Map<TunableCall, readonly string[]>();
+  for (const [i, call] of workshop.calls.entries()) {
+    if (signal?.aborted || now() >= deadline) break;
+    onCall?.(call, i);
+    const variants = await worthTrying(workshop, call, stage);
+    if (variants) candidates.set(call, variants);
+  }
+  return candidates;
 }
 
 /** Variants that compute what they should, and alone are not much slower than the choice; the fastest first. Undefined: no time. */
@@ -193,6 +303,7 @@ async function worthTrying(
   call: TunableCall,
   { deadline, signal, now, report }: Stage,
 ): Promise<string[] | undefined> {
+  report(headOf(call));
   const choice = await workshop.tryAlone(call, call.choice, Number.POSITIVE_INFINITY);
   // A choice that is wrong is a bug, but no reason to replace it by what happens to agree with the reference.
   if ('wrong' in choice) {
@@ -207,15 +318,16 @@ async function worthTrying(
     else times.push({ variant, ms: tried.ms });
   }
   times.sort((a, b) => a.ms - b.ms);
-  const list = times.map(({ variant, ms }) => `${variant} ${ms.toPrecision(3)} ms`).join(', ');
-  report(`  alone: ${list}`);
+  report(`  alone: ${times.map(({ variant, ms }) => `${variant} ${ms.toPrecision(3)} ms`).join(', ')}`);
   return times
     .filter(({ variant, ms }) => variant !== call.choice && ms <= HOPE * choice.ms)
     .slice(0, KEPT)
     .map(({ variant }) => variant);
 }
 
-/** "tiled instead of registers takes 0.91 (0.89 to 0.93) of the time; 12 turns" */
+const headOf = ({ text, share }: TunableCall) => `${text}: ${(100 * share).toFixed(1)} % of the graph's time`;
+
+/** "tiled instead of registers takes 0.910 (0.890 to 0.930) of the graph's time, 12 turns" */
 export function describe(
   variant: string,
   choice: string,

@@ -114,6 +114,8 @@ class Bench implements Workshop {
     readonly alone: Readonly<Record<string, number>> = {},
     readonly noise: () => number = () => 1,
     readonly rest = 0,
+    /** Whether it has a clock for each call. */
+    readonly clock = false,
   ) {
     const total = Object.values(inGraph).reduce((sum, times) => sum + Object.values(times)[0]!, rest);
     this.calls = Object.entries(inGraph).map(([key, times]) => {
@@ -141,6 +143,17 @@ class Bench implements Workshop {
         this.now += time;
         return time;
       },
+      ...(this.clock && {
+        sampleCalls: async () => {
+          this.now += ms;
+          return new Map(
+            this.calls.map(({ key, choice }) => [
+              key,
+              this.inGraph[key]![table.get(key) ?? choice]! * this.noise(),
+            ]),
+          );
+        },
+      }),
       destroy: () => {
         this.live--;
       },
@@ -163,10 +176,16 @@ async function searched(bench: Bench, options: Partial<Parameters<typeof search>
   return { ...result, table, lines };
 }
 
-describe('a search', () => {
+describe.each([
+  ['whole graphs', false],
+  ['calls within a graph', true],
+])('a search that times %s', (_what, clock) => {
+  const bench = (...[inGraph, alone, noise, rest]: ConstructorParameters<typeof Bench>) =>
+    new Bench(inGraph, alone, noise, rest, clock);
+
   test('finds the fastest right variant of each call', async () => {
-    const bench = new Bench({ a: { slow: 100, fast: 50, faster: 40, wrong: 1 }, b: { good: 50, bad: 60 } });
-    const { table, settled, whole, lines } = await searched(bench);
+    const one = bench({ a: { slow: 100, fast: 50, faster: 40, wrong: 1 }, b: { good: 50, bad: 60 } });
+    const { table, settled, whole, lines } = await searched(one);
     expect(table).toEqual({ a: 'faster' });
     expect(settled.length).toBe(2);
     expect(whole!.ratio).toBeCloseTo(90 / 150);
@@ -174,63 +193,76 @@ describe('a search', () => {
   });
 
   test('believes the graph, not the kernel alone', async () => {
-    const bench = new Bench({ a: { choice: 100, cached: 120 } }, { cached: 10 });
-    expect((await searched(bench)).table).toEqual({});
+    const one = bench({ a: { choice: 100, cached: 120 } }, { cached: 10 });
+    expect((await searched(one)).table).toEqual({});
     // And it tries nothing in the graph that is hopeless alone.
-    const other = new Bench({ a: { choice: 100, hopeless: 1 } }, { hopeless: 200 });
+    const other = bench({ a: { choice: 100, hopeless: 1 } }, { hopeless: 200 });
     expect((await searched(other)).table).toEqual({});
     expect(other.built).toBe(1);
   });
 
   test('leaves gains below the margin', async () => {
-    expect((await searched(new Bench({ a: { choice: 100, other: 98 } }))).table).toEqual({});
-    expect((await searched(new Bench({ a: { choice: 100, other: 96 } }))).table).toEqual({ a: 'other' });
+    expect((await searched(bench({ a: { choice: 100, other: 98 } }))).table).toEqual({});
+    expect((await searched(bench({ a: { choice: 100, other: 96 } }))).table).toEqual({ a: 'other' });
     // Three per cent of the call's time, a tenth of the graph.
-    expect((await searched(new Bench({ a: { choice: 100, other: 96 } }, {}, undefined, 900))).table).toEqual({
+    expect((await searched(bench({ a: { choice: 100, other: 96 } }, {}, undefined, 900))).table).toEqual({
       a: 'other',
     });
   });
 
   test('gives nothing when the graph as a whole is not faster', async () => {
-    const bench = new Bench({ a: { choice: 100, other: 50 } });
-    const build = bench.build.bind(bench);
-    bench.build = async (table) => {
+    const one = bench({ a: { choice: 100, other: 50 } });
+    const build = one.build.bind(one);
+    one.build = async (table) => {
       const graph = await build(table);
       const whole = table.has('a') ? 101 : 100;
       // Each call for itself is faster; together they are not.
-      return { ...graph, sample: async () => whole, sampleCalls: async () => (table.has('a') ? 50 : 100) };
+      return {
+        ...graph,
+        sample: async () => whole,
+        sampleCalls: async () => new Map([['a', table.has('a') ? 50 : 100]]),
+      };
     };
-    const { table, whole } = await searched(bench);
+    const { table, whole } = await searched(one);
     expect(table).toEqual({});
     expect(whole!.verdict).toBe('no');
   });
 
   test('leaves a variant out that cannot run in the graph', async () => {
-    const bench = new Bench({ a: { choice: 100, other: 50, third: 60 } });
-    const build = bench.build.bind(bench);
-    bench.build = async (table) => {
+    const one = bench({ a: { choice: 100, other: 50, third: 60 } });
+    const build = one.build.bind(one);
+    one.build = async (table) => {
       if (table.get('a') === 'other') throw new OutOfMemoryError('Too large.');
       return build(table);
     };
-    const { table, lines } = await searched(bench);
+    const { table, lines } = await searched(one);
     expect(table).toEqual({ a: 'third' });
     expect(lines.join('\n')).toContain('other is left out: Too large.');
   });
 
-  test('keeps what is settled when it is stopped, and when time is up', async () => {
-    const calls = { a: { slow: 100, fast: 50 }, b: { slow: 90, fast: 50 } };
+  test('keeps what is settled when it is stopped in the graph', async () => {
     const stop = new AbortController();
-    const stopped = await searched(new Bench(calls), {
+    const one = bench({ a: { slow: 100, fast: 50 }, b: { slow: 90, fast: 88.5 } });
+    const { table, settled } = await searched(one, {
       signal: stop.signal,
-      onCall: ({ key }) => key === 'b' && stop.abort(),
+      // The first is settled by then, the second is close.
+      report: (line) => line.includes('fast instead of slow') && stop.abort(),
+      now: () => {
+        if (one.now > 2500) stop.abort();
+        return one.now;
+      },
     });
-    expect(stopped.table).toEqual({ a: 'fast' });
-    const bench = new Bench({ ...calls, b: { ...calls.b, faster: 49 } });
-    const short = await searched(bench, { budgetMs: 6000 });
-    expect(short.table).toEqual({ a: 'fast' });
-    expect(short.settled.map(({ key }) => key)).toEqual(['a']);
-    // The last comparison takes ten turns whatever the budget.
-    expect(bench.now).toBeLessThan(9000);
+    expect(table).toEqual({ a: 'fast' });
+    expect(settled.map(({ key }) => key)).toContain('a');
+  });
+
+  test('looks at nothing more when time is up, and takes ten turns at last whatever is left', async () => {
+    const one = bench({ a: { slow: 100, fast: 50 }, b: { slow: 90, fast: 50 } });
+    expect((await searched(one, { budgetMs: 10 })).settled).toEqual([]);
+    expect(one.now).toBeLessThan(100);
+    const other = bench({ a: { slow: 100, fast: 50 } });
+    expect((await searched(other, { budgetMs: 1600 })).table).toEqual({ a: 'fast' });
+    expect(other.now).toBeLessThan(3000);
   });
 
   test('is never led by noise to a table that is slower', async () => {
@@ -239,20 +271,16 @@ describe('a search', () => {
       const next = random(seed);
       // A tenth of the runs is disturbed by other work, the others vary by ten per cent.
       const noise = () => (next() < 0.1 ? 1 + 2 * next() : 1 + 0.1 * next());
-      const bench = new Bench(
-        { a: { choice: 50, same: 50, slower: 51 }, b: { choice: 50, slow: 52 } },
-        {},
-        noise,
-      );
-      if ((await searched(bench)).wins.length > 0) tables++;
+      const one = bench({ a: { choice: 50, same: 50, slower: 51 }, b: { choice: 50, slow: 52 } }, {}, noise);
+      if ((await searched(one)).wins.length > 0) tables++;
     }
     // None is faster. At 99 % in the search and again in the last comparison, hardly any passes by chance.
     expect(tables).toBeLessThanOrEqual(2);
     for (let seed = 0; seed < 20; seed++) {
       const next = random(seed);
       const noise = () => (next() < 0.1 ? 1 + 2 * next() : 1 + 0.1 * next());
-      const bench = new Bench({ a: { choice: 50, faster: 25 } }, {}, noise);
-      expect((await searched(bench)).table, `seed ${seed}`).toEqual({ a: 'faster' });
+      const one = bench({ a: { choice: 50, faster: 25 } }, {}, noise);
+      expect((await searched(one)).table, `seed ${seed}`).toEqual({ a: 'faster' });
     }
   });
 });
