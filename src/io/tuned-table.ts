@@ -23,7 +23,7 @@ export interface TunedRow {
   /** For people: the call, what `choose` takes, where it was measured, and when (ISO 8601). */
   readonly call: string;
   readonly instead: string;
-  /** Time of the whole graph with this variant over its time without. */
+  /** Time with this variant over the time with `instead`: of the call, or of the graph where the device has no clock for calls. */
   readonly ratio: number;
   readonly where: string;
   readonly date: string;
