@@ -44,7 +44,7 @@ export const SUITE = 'peers';
 const CHOSEN = 'chosen';
 /** Work that one run should hold, so that starting it does not count, ms. */
 const TARGET_MS = 30;
-const MOST_REPEATS = 64;
+const MOST_REPEATS = 512;
 /** Deaths and time-outs that an engine survives. */
 const MOST_STRIKES = 2;
 /** Runs of a whole tower, which may take half a minute. */

@@ -54,6 +54,9 @@ export async function loadJax(): Promise<Engine> {
   };
 }
 
+/** Results that wait at once. */
+const MOST_BYTES = 1024 * 1024 * 1024;
+
 const typeName = ({ dtype }: Task) => (dtype === 'f16' ? 'float16' : 'float32');
 
 async function prepareGemm({ numpy: np, ...jax }: Jax, task: Task, repeats: number): Promise<Prepared> {
@@ -63,12 +66,16 @@ async function prepareGemm({ numpy: np, ...jax }: Jax, task: Task, repeats: numb
   const x = np.array(values, { shape }).astype(typeName(task));
   const w = np.array(gemmWeight(work), { shape: [work.depth, work.columns] }).astype(typeName(task));
   await jax.blockUntilReady([x, w]);
+  // A result that is let go of before it is waited for may never be computed.
+  const atOnce = Math.max(1, Math.floor(MOST_BYTES / (4 * work.rows * work.columns)));
   const multiply = jax.jit((a: Value, b: Value) => np.matmul(a, b));
   return {
     repeats,
     async run() {
-      const all = Array.from({ length: repeats }, () => multiply(x.ref, w.ref));
-      for (const y of await jax.blockUntilReady(all)) y.dispose();
+      for (let left = repeats; left > 0; left -= atOnce) {
+        const some = Array.from({ length: Math.min(left, atOnce) }, () => multiply(x.ref, w.ref));
+        for (const y of await jax.blockUntilReady(some)) y.dispose();
+      }
     },
     result: () => multiply(x.ref, w.ref).astype('float32').data(),
     async destroy() {
