@@ -219,7 +219,7 @@ class Round {
         if (!wrong) return { answer, result, error, variant: way === 0 ? CHOSEN : name };
         const than = isOurs ? 'the float64 reference' : 'our result';
         const isLast = this.work.kind === 'gemm' || way === ways.length - 1;
-        const what = `differs from ${than} by ${error.toPrecision(2)} of its largest value; ${most} may be`;
+        const what = `differs from ${than} by ${error.toPrecision(2)} of its largest value; ${most.toPrecision(2)} may be`;
         if (isLast) return this.#fail(peer, `wrong: it ${what}.`);
         // What f32 has shown to be wrong may hide in the rounding of f16.
         peer.wrongWays.add(name);

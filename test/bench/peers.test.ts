@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { relativeError, sampledGemmError } from '../../bench/peers/agreement';
+import { relativeError, sampledGemmError, toleranceOf } from '../../bench/peers/agreement';
 import { ENGINES, OURS } from '../../bench/peers/engines';
 import { HOW_TO_INSTALL, isInstalled } from '../../bench/peers/packages';
 import { PeerGoneError, PeerProcess } from '../../bench/peers/peer-process';
@@ -164,6 +164,14 @@ test('results are compared by their largest value', () => {
   expect(sampledGemmError(product40, work)).toBeLessThan(1e-6);
   product40[product40.length - 1]! += 0.1;
   expect(sampledGemmError(product40, work)).toBeGreaterThan(1e-2);
+});
+
+test('f16 may differ as far as sums in f16 do', () => {
+  const vision = { model: 'vitl14', imageSize: 240, batch: 1 } as const;
+  expect(toleranceOf({ ...WORK, depth: 1024 }, 'f16')).toBe(1 / 64);
+  expect(toleranceOf({ kind: 'block', ...vision }, 'f16')).toBe(1 / 32);
+  expect(toleranceOf({ kind: 'tower', ...vision }, 'f16')).toBe(1 / 16);
+  expect(toleranceOf({ kind: 'tower', ...vision }, 'f32')).toBe(1e-3);
 });
 
 test('works: the shapes of a ViT-L/14 at 240 px', () => {
