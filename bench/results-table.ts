@@ -17,10 +17,13 @@ function wanted({ suite, variant }: ReadRow): boolean {
   );
 }
 
+const LEGEND =
+  "Median times; share: what the least work would take at the device's measured ceilings, over the median; columns of other engines: their time over ours, over 1 where we are faster.";
+
 /** Markdown: a section for each record, in the order given. */
 export function resultsTable(records: readonly ReadRecord[]): string {
   if (records.length === 0) return 'No device has a record yet.';
-  return records.map(section).join('\n\n');
+  return [LEGEND, ...records.map(section)].join('\n\n');
 }
 
 function section(record: ReadRecord): string {
@@ -42,7 +45,7 @@ function section(record: ReadRecord): string {
   if (software)
     lines.push(
       '',
-      'A software adapter: it computes on the CPU, and says nothing about any GPU. Columns of other engines are ratios of CPU time.',
+      'A software adapter: it computes on the CPU, and says nothing about any GPU. Ratios to other engines are of CPU time.',
     );
   const head = ['what', 'dtype', 'ms', 'GFLOP/s', 'share', ...engines.map(withVersion(versions))];
   const body = rows
@@ -84,7 +87,7 @@ const withVersion = (versions: ReadRecord['versions']) => (engine: string) =>
 
 /** One line, with nothing that Markdown would take for markup. */
 function cell(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/[|<>*_`[\]\\]/g, (c) => `\\${c}`);
+  return text.replace(/\s+/g, ' ').replace(/[|<>*_~`[\]\\]/g, (c) => `\\${c}`);
 }
 
 /** `text` with `table` between the markers; undefined when they are not there, once each and in order. */
