@@ -27,6 +27,16 @@ export function isStoredDtype(text: string): text is StoredDtype {
   return SIZES.has(text);
 }
 
+function alignedTo(size: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+}
+
+/** F16 elements as their bits. @param bytes whole elements, at any alignment. */
+export function halvesOf(bytes: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  const aligned = alignedTo(2, bytes);
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2);
+}
+
 function decodeBf16(halves: Uint16Array): Float32Array<ArrayBuffer> {
   const bits = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16;
@@ -46,7 +56,7 @@ function fromBigInts(values: BigInt64Array | BigUint64Array): Float32Array<Array
  */
 export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDtype): Float32Array<ArrayBuffer> {
   const size = dtypeSize(dtype);
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const aligned = alignedTo(size, bytes);
   const where = [aligned.buffer, aligned.byteOffset, aligned.byteLength / size] as const;
   switch (dtype) {
     case 'F32':
@@ -55,7 +65,7 @@ export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: StoredDtype): Float
         ? new Float32Array(aligned.buffer)
         : new Float32Array(new Float32Array(...where));
     case 'F16':
-      return decodeF16(new Uint16Array(...where));
+      return decodeF16(halvesOf(bytes));
     case 'BF16':
       return decodeBf16(new Uint16Array(...where));
     case 'F64':

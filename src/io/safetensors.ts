@@ -1,7 +1,7 @@
 import { elementCount, type TensorSource } from '../model/tensor-source';
 import { BadFileError } from '../runtime/errors';
 import type { ByteSource } from './bytes';
-import { dtypeSize, widen } from './numbers';
+import { dtypeSize, halvesOf, widen } from './numbers';
 import { type HeaderEntry, scanHeader, shownName } from './safetensors-header';
 import { checkElements } from './tensor-view';
 
@@ -56,6 +56,11 @@ export async function openSafetensors(bytes: ByteSource): Promise<TensorSource> 
   const base = 8 + length;
   const { entries, metadata } = scanHeader(label, await bytes.read(8, length), 8);
   checkTiling(label, entries.values(), base, bytes.size);
+  const stored = async (entry: HeaderEntry, start: number, end: number) => {
+    checkElements(label, entry, start, end);
+    const size = dtypeSize(entry.dtype);
+    return bytes.read(base + entry.begin + start * size, (end - start) * size);
+  };
   return {
     label,
     tensors: entries,
@@ -63,11 +68,11 @@ export async function openSafetensors(bytes: ByteSource): Promise<TensorSource> 
     async read(name, start = 0, end?: number) {
       const entry = entries.get(name);
       if (!entry) throw new BadFileError(label, `there is no tensor ${shownName(name)}`);
-      const stop = end ?? elementCount(entry.shape);
-      checkElements(label, entry, start, stop);
-      const size = dtypeSize(entry.dtype);
-      const raw = await bytes.read(base + entry.begin + start * size, (stop - start) * size);
-      return widen(raw, entry.dtype);
+      return widen(await stored(entry, start, end ?? elementCount(entry.shape)), entry.dtype);
+    },
+    readHalves(name, start, end) {
+      const entry = entries.get(name);
+      return entry?.dtype === 'F16' ? stored(entry, start, end).then(halvesOf) : undefined;
     },
     close: () => bytes.close(),
   };

@@ -8,6 +8,8 @@ export interface Derived {
   readonly info: TensorInfo;
   /** Elements [start, end), f32; the range is inside the tensor. */
   read(start: number, end: number): Promise<Float32Array<ArrayBuffer>>;
+  /** As `TensorSource.readHalves`. */
+  readHalves?(start: number, end: number): Promise<Uint16Array<ArrayBuffer>> | undefined;
 }
 
 /** @throws BadFileError unless [start, end) are elements of the tensor. */
@@ -34,6 +36,12 @@ export function tensorView(
       checkElements(label, found.info, start, stop);
       return found.read(start, stop);
     },
+    readHalves(name, start, end) {
+      const found = derived.get(name);
+      if (!found) return undefined;
+      checkElements(label, found.info, start, end);
+      return found.readHalves?.(start, end);
+    },
     close: () => origin.close(),
   };
 }
@@ -43,6 +51,7 @@ export function renamed(origin: TensorSource, stored: TensorInfo, name: string):
   return {
     info: { name, dtype: stored.dtype, shape: stored.shape },
     read: (start, end) => origin.read(stored.name, start, end),
+    readHalves: (start, end) => origin.readHalves?.(stored.name, start, end),
   };
 }
 
@@ -64,16 +73,37 @@ export function transposed(origin: TensorSource, stored: TensorInfo, name: strin
 export function stacked(origin: TensorSource, parts: readonly TensorInfo[], name: string): Derived {
   const [rows, ...rest] = parts[0]!.shape as [number, ...number[]];
   const size = elementCount(parts[0]!.shape);
+  /** What of each part lies in [start, end). */
+  const touched = (start: number, end: number) =>
+    parts.flatMap((part, i) => {
+      const from = Math.max(start, i * size);
+      const to = Math.min(end, (i + 1) * size);
+      return from < to
+        ? [{ part: part.name, from: from - i * size, to: to - i * size, at: from - start }]
+        : [];
+    });
   return {
     info: { name, dtype: parts[0]!.dtype, shape: [rows * parts.length, ...rest] },
     async read(start, end) {
       const out = new Float32Array(end - start);
-      for (const [i, part] of parts.entries()) {
-        const from = Math.max(start, i * size);
-        const to = Math.min(end, (i + 1) * size);
-        if (from < to) out.set(await origin.read(part.name, from - i * size, to - i * size), from - start);
-      }
+      for (const { part, from, to, at } of touched(start, end))
+        out.set(await origin.read(part, from, to), at);
       return out;
+    },
+    readHalves(start, end) {
+      const reads = touched(start, end).map(({ part, from, to, at }) => ({
+        at,
+        halves: origin.readHalves?.(part, from, to),
+      }));
+      if (reads.some(({ halves }) => halves === undefined)) {
+        for (const { halves } of reads) halves?.catch(() => {});
+        return undefined;
+      }
+      return Promise.all(reads.map(({ halves }) => halves!)).then((found) => {
+        const out = new Uint16Array(end - start);
+        for (const [i, halves] of found.entries()) out.set(halves, reads[i]!.at);
+        return out;
+      });
     },
   };
 }

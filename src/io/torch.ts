@@ -2,7 +2,7 @@
 import { elementCount, type StoredDtype, type TensorInfo, type TensorSource } from '../model/tensor-source';
 import { BadFileError } from '../runtime/errors';
 import type { ByteSource } from './bytes';
-import { dtypeSize, widen } from './numbers';
+import { dtypeSize, halvesOf, widen } from './numbers';
 import {
   BASIC_FUNCTIONS,
   PickleDict,
@@ -193,6 +193,12 @@ export async function openTorch(bytes: ByteSource): Promise<TensorSource> {
         ? readRun(zip, located, start, stop)
         : gather(zip, located, start, stop);
     },
+    readHalves(name, start, end) {
+      const located = tensors.get(name);
+      if (located?.tensor.dtype !== 'F16' || !isRowMajor(located.tensor)) return undefined;
+      checkElements(label, located.info, start, end);
+      return readBytes(zip, located, located.tensor.offset + start, end - start).then(halvesOf);
+    },
     close: () => bytes.close(),
   };
 }
@@ -304,15 +310,25 @@ function isRowMajor({ shape, strides }: StoredTensor): boolean {
   return true;
 }
 
-/** Elements [from, from + count) of the storage, f32. */
-async function readElements(
+/** Elements [from, from + count) of the storage, as they are. */
+function readBytes(
   zip: ZipArchive,
   { tensor, entry }: Located,
   from: number,
   count: number,
-): Promise<Float32Array<ArrayBuffer>> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const size = dtypeSize(tensor.dtype);
-  return widen(await zip.read(entry, from * size, count * size), tensor.dtype);
+  return zip.read(entry, from * size, count * size);
+}
+
+/** The same as f32. */
+async function readElements(
+  zip: ZipArchive,
+  located: Located,
+  from: number,
+  count: number,
+): Promise<Float32Array<ArrayBuffer>> {
+  return widen(await readBytes(zip, located, from, count), located.tensor.dtype);
 }
 
 /** Elements [start, end) of a tensor that lies in its storage in row-major order. */

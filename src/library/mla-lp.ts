@@ -132,7 +132,7 @@ export class MlaLp implements DetectionModel {
       gridFor(clip.config, imageSize);
       const preset = presetNamed(options.preset ?? made.preset ?? 'authors');
       const shape = { method, preset, imageSize, stages: trained?.stages ?? 0 };
-      Detector.check(clip, shape, batch);
+      Detector.prepare(clip, shape, batch);
       const owner = { ...shape, preset: preset.name, metadata: trained?.source.metadata ?? new Map() };
       const { bank, bankMemory } = options;
       if (bank !== undefined) opened = await openBank(clip, bank, owner, bankMemory);
@@ -146,13 +146,9 @@ export class MlaLp implements DetectionModel {
       const asMade = imageSize === made.imageSize && preset.name === made.preset && sameWords;
       const calibration =
         trained && asMade ? readCalibration(trained.source.metadata, trained.source.label) : undefined;
-      return new MlaLp(
-        clip,
-        await Detector.create(clip, { ...shape, text }, trained?.source, opened?.make, batch),
-        batch,
-        calibration,
-        trained?.hasPrompts === true,
-      );
+      const detector = await Detector.create(clip, { ...shape, text }, trained?.source, opened?.make, batch);
+      detector.warmUp(batch);
+      return new MlaLp(clip, detector, batch, calibration, trained?.hasPrompts === true);
     } catch (error) {
       await opened?.close();
       throw error;

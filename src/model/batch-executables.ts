@@ -19,6 +19,7 @@ export class BatchExecutables {
   async destroy(): Promise<void> {
     const made = [...this.#made.values()];
     this.#made.clear();
-    for (const executable of made) (await executable).destroy();
+    // One that failed was told to whoever asked for it.
+    for (const executable of made) (await executable.catch(() => undefined))?.destroy();
   }
 }

@@ -5,7 +5,7 @@ import type { Gpu, Precision } from '../runtime/device';
 import { OptionError, ValueError } from '../runtime/errors';
 import { Executable } from '../runtime/executable';
 import type { Graph } from '../runtime/graph';
-import { type PlanOptions, plan } from '../runtime/plan';
+import { type Plan, type PlanOptions, plan } from '../runtime/plan';
 import type { ClipConfig } from './clip-config';
 import { imageEmbeddingGraph } from './clip-graph';
 import type { TensorSource } from './tensor-source';
@@ -37,6 +37,10 @@ export class Clip {
   #text: BufferStore;
   /** Uploads, one after another: two graphs may want the same weight. */
   #uploads: Promise<unknown> = Promise.resolve();
+  /** How many executables, made or in the making, use a weight. */
+  readonly #users = new Map<string, number>();
+  /** Plans whose pipelines are wanted later. */
+  readonly #later: Plan[] = [];
   #textUsers = 0;
   #textUnwanted = false;
 
@@ -57,22 +61,57 @@ export class Clip {
   }
 
   /**
-   * Plans, loads the frozen weights that are not there yet, and compiles.
+   * Plans a graph that is wanted later, and compiles its pipelines behind those of the next one that `compile` is asked for: while
+   * that uploads its weights and runs.
+   * @throws LimitError, ShapeError when the device cannot carry it.
+   */
+  prepare(graph: Graph): void {
+    this.#later.push(plan(graph, this.gpu.caps));
+  }
+
+  /**
+   * Plans, loads the frozen weights that are not there yet, and compiles meanwhile.
    * @param own tensors of the caller's (adapters, parameters), which go before CLIP's.
    */
   async compile(graph: Graph, own?: TensorLookup, options?: PlanOptions): Promise<Executable> {
     const planned = plan(graph, this.gpu.caps, options);
+    for (const each of [planned, ...this.#later.splice(0)]) Executable.prepare(this.gpu, each);
     const frozen = [...graph.weights].filter(([name]) => !own?.has(name));
-    const upload = this.#uploads.then(async () => {
-      for (const [store, visual] of [[this.vision, true] as const, [this.#text, false] as const]) {
-        const weights = new Map(frozen.filter(([name]) => isVisual(name) === visual));
-        await loadWeights({ weights }, store, [this.source], this.onProgress);
-      }
-    });
-    this.#uploads = upload.catch(() => {});
-    await upload;
-    const stores = [this.vision, this.#text];
-    return Executable.compile(this.gpu, planned, own ? lookupIn(own, ...stores) : lookupIn(...stores));
+    const release = this.#use(frozen.map(([name]) => name));
+    try {
+      const upload = this.#uploads.then(async () => {
+        for (const [store, visual] of [[this.vision, true] as const, [this.#text, false] as const]) {
+          const weights = new Map(frozen.filter(([name]) => isVisual(name) === visual));
+          await loadWeights({ weights }, store, [this.source], this.onProgress);
+        }
+      });
+      this.#uploads = upload.catch(() => {});
+      await upload;
+      const stores = [this.vision, this.#text];
+      const weights = own ? lookupIn(own, ...stores) : lookupIn(...stores);
+      return await Executable.compile(this.gpu, planned, weights, { onDestroy: release });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Counts users of weights. @returns counts them off again. */
+  #use(names: readonly string[]): () => void {
+    const count = (by: number) => {
+      for (const name of names) this.#users.set(name, (this.#users.get(name) ?? 0) + by);
+    };
+    count(1);
+    let over = false;
+    return () => {
+      if (!over) count(-1);
+      over = true;
+    };
+  }
+
+  /** Frees those of the image tower's weights that no executable uses; they load again when next needed. */
+  freeUnused(names: Iterable<string>): void {
+    for (const name of names) if (!this.#users.get(name)) this.vision.remove(name);
   }
 
   /**

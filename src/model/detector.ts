@@ -4,7 +4,6 @@ import type { Precision } from '../runtime/device';
 import { ValueError } from '../runtime/errors';
 import type { RunObserver } from '../runtime/executable';
 import type { Graph } from '../runtime/graph';
-import { plan } from '../runtime/plan';
 import { BatchExecutables } from './batch-executables';
 import type { Clip } from './clip';
 import { clipBaselineGraph } from './clip-graph';
@@ -77,11 +76,11 @@ export class Detector {
   }
 
   /**
-   * Plans the graph, as `create` and the first run will, before anything is computed.
+   * Plans the graph, as the first run will, before anything is computed; it is compiled while text is encoded.
    * @throws LimitError, ShapeError when the device or the checkpoint cannot carry it.
    */
-  static check(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): void {
-    plan(detectorGraph(clip, options, batch), clip.gpu.caps);
+  static prepare(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): void {
+    clip.prepare(detectorGraph(clip, options, batch));
   }
 
   /**
@@ -106,6 +105,11 @@ export class Detector {
       adapters.destroy();
       throw error;
     }
+  }
+
+  /** Loads and compiles what a batch needs, while the caller reads images. Errors are told by `run`. */
+  warmUp(batch: number): void {
+    this.#executables.get(batch).catch(() => {});
   }
 
   /**

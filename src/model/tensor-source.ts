@@ -37,6 +37,11 @@ export interface TensorSource {
    * @throws BadFileError when the name is unknown or the bytes cannot be had.
    */
   read(name: string, start?: number, end?: number): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * The same elements as the binary16 bits that are stored, where they are stored so and in this order; else nothing, and `read`
+   * serves. Weights that stay f16 are then neither widened nor rounded.
+   */
+  readHalves?(name: string, start: number, end: number): Promise<Uint16Array<ArrayBuffer>> | undefined;
   close(): Promise<void>;
 }
 

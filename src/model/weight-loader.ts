@@ -1,8 +1,9 @@
 /** Streams the weights that a graph names from their files to the GPU, chunk by chunk. */
 import type { BufferStore } from '../runtime/buffer-store';
 import { BadFileError, ValueError } from '../runtime/errors';
+import { decodeF16 } from '../runtime/float16';
 import type { Graph, Tensor } from '../runtime/graph';
-import { BYTES, sizeOf } from '../runtime/tensor-type';
+import { BYTES, type Dtype, sizeOf } from '../runtime/tensor-type';
 import { resizePositionEmbedding } from './bicubic';
 import { elementCount, type TensorSource } from './tensor-source';
 import { derivation } from './weight-names';
@@ -10,8 +11,11 @@ import { derivation } from './weight-names';
 /** Elements read at once: 16 MB of f32. Even, as f16 uploads need. */
 const CHUNK = 4 * 1024 * 1024;
 
-/** Largest finite f16. */
-const F16_MAX = 65504;
+/** Elements that are read ahead while others are converted and uploaded. */
+const AHEAD = 2 * CHUNK;
+
+/** Bits of the largest finite values without their signs: 65504 as f32, and f32's own. */
+const LARGEST = { f16: 0x477fe000, f32: 0x7f7fffff } as const;
 
 export interface LoadProgress {
   readonly loadedBytes: number;
@@ -37,20 +41,61 @@ export async function loadWeights(
   const totalBytes = plans.reduce((sum, { tensor }) => sum + sizeOf(tensor.type) * BYTES[tensor.dtype], 0);
   let loadedBytes = 0;
   try {
-    for (const { name, tensor, source } of plans) {
-      await store.create(name, tensor.type);
-      for await (const [start, values] of chunks(name, tensor, source)) {
-        checkValues(values, tensor, derivation(name).from, source.label);
-        await store.write(name, values, start);
-        loadedBytes += values.length * BYTES[tensor.dtype];
-        onProgress?.({ loadedBytes, totalBytes });
-      }
+    for await (const { name, tensor, source, start, values } of readAhead(plans)) {
+      if (start === 0) await store.create(name, tensor.type);
+      checkValues(values, tensor, derivation(name).from, source.label);
+      await store.write(name, values, start);
+      loadedBytes += values.length * BYTES[tensor.dtype];
+      onProgress?.({ loadedBytes, totalBytes });
     }
     if (plans.length > 0) await store.flush();
   } catch (error) {
     // A refused or half-written tensor must not pass for a loaded one at the next attempt.
     for (const { name } of plans) store.remove(name);
     throw error;
+  }
+}
+
+/** f32 values, or the bits of a tensor that is stored as f16 and stays so. */
+type Values = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+interface Load {
+  readonly name: string;
+  readonly tensor: Tensor;
+  readonly source: TensorSource;
+}
+
+/** A part of a tensor: `size` values from element `start` on. */
+interface Piece extends Load {
+  readonly start: number;
+  readonly size: number;
+  read(): Promise<Values>;
+}
+
+/** The tensors piece by piece, in order. While one is taken, the next are on their way from the file. */
+async function* readAhead(
+  loads: readonly Load[],
+): AsyncGenerator<Omit<Piece, 'read'> & { readonly values: Values }> {
+  const pieces = loads.flatMap(piecesOf);
+  const reads: Promise<Values>[] = [];
+  let ahead = 0;
+  let next = 0;
+  try {
+    for (const piece of pieces) {
+      while (next < pieces.length && (reads.length === 0 || ahead < AHEAD)) {
+        const { size, read } = pieces[next++]!;
+        const values = read();
+        values.catch(() => {}); // told when its turn comes
+        reads.push(values);
+        ahead += size;
+      }
+      const values = await reads.shift()!;
+      ahead -= piece.size;
+      yield { ...piece, values };
+    }
+  } finally {
+    // The caller may close the file next.
+    await Promise.allSettled(reads);
   }
 }
 
@@ -76,44 +121,60 @@ function sourceOf(name: string, tensor: Tensor, sources: readonly TensorSource[]
   return source;
 }
 
-async function* chunks(
-  name: string,
-  tensor: Tensor,
-  source: TensorSource,
-): AsyncGenerator<[start: number, values: Float32Array<ArrayBuffer>]> {
+function piecesOf(load: Load): Piece[] {
+  const { name, tensor, source } = load;
   const how = derivation(name);
-  if (how.kind === 'stored') {
-    const total = sizeOf(tensor.type);
-    for (let start = 0; start < total; start += CHUNK) {
-      yield [start, await source.read(how.from, start, Math.min(start + CHUNK, total))];
-    }
-    return;
+  const total = sizeOf(tensor.type);
+  if (how.kind !== 'stored') return [{ ...load, start: 0, size: total, read: () => derived(load) }];
+  const pieces: Piece[] = [];
+  for (let start = 0; start < total; start += CHUNK) {
+    const end = Math.min(start + CHUNK, total);
+    const read = async () =>
+      (await (tensor.dtype === 'f16' && source.readHalves?.(how.from, start, end))) ||
+      source.read(how.from, start, end);
+    pieces.push({ ...load, start, size: end - start, read });
   }
-  const values = await source.read(how.from);
-  if (how.kind === 'transposed') {
-    const [rows, cols] = tensor.shape as readonly [number, number];
-    const turned = new Float32Array(values.length);
-    for (let r = 0; r < rows; r++)
-      for (let c = 0; c < cols; c++) turned[r * cols + c] = values[c * rows + r]!;
-    yield [0, turned];
-    return;
-  }
-  const width = tensor.shape[1]!;
-  const from = Math.round(Math.sqrt(values.length / width - 1));
-  yield [0, resizePositionEmbedding(values, from, how.grid, width)];
+  return pieces;
 }
 
-function checkValues(values: Float32Array, tensor: Tensor, name: string, label: string): void {
-  const limit = tensor.dtype === 'f16' ? F16_MAX : Number.MAX_VALUE;
-  for (let i = 0; i < values.length; i++) {
-    const v = values[i]!;
-    if (Math.abs(v) <= limit) continue;
-    if (Number.isFinite(v)) {
-      throw new ValueError(`${label}: ${name} holds ${v}, which f16 cannot store.`, 'Use --precision f32.');
-    }
-    throw new ValueError(
-      `${label}: ${name} holds ${v}.`,
-      'The checkpoint is damaged or diverged: use another one.',
-    );
+/** A tensor that is made of a stored one. */
+async function derived({ name, tensor, source }: Load): Promise<Float32Array<ArrayBuffer>> {
+  const how = derivation(name);
+  const values = await source.read(how.from);
+  if (how.kind === 'resized') {
+    const width = tensor.shape[1]!;
+    const from = Math.round(Math.sqrt(values.length / width - 1));
+    return resizePositionEmbedding(values, from, how.grid, width);
   }
+  const [rows, cols] = tensor.shape as readonly [number, number];
+  const turned = new Float32Array(values.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) turned[r * cols + c] = values[c * rows + r]!;
+  return turned;
+}
+
+/** @throws ValueError for what is not finite or more than the tensor's dtype holds. */
+function checkValues(values: Values, tensor: Tensor, name: string, label: string): void {
+  const bad = values instanceof Uint16Array ? firstInfinite(values) : firstBeyond(values, tensor.dtype);
+  if (bad === undefined) return;
+  if (Number.isFinite(bad)) {
+    throw new ValueError(`${label}: ${name} holds ${bad}, which f16 cannot store.`, 'Use --precision f32.');
+  }
+  throw new ValueError(
+    `${label}: ${name} holds ${bad}.`,
+    'The checkpoint is damaged or diverged: use another one.',
+  );
+}
+
+function firstBeyond(values: Float32Array<ArrayBuffer>, dtype: Dtype): number | undefined {
+  // As whole numbers magnitudes compare like their values, infinity and NaN above all.
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const most = dtype === 'f16' ? LARGEST.f16 : LARGEST.f32;
+  for (let i = 0; i < words.length; i++) if ((words[i]! & 0x7fffffff) > most) return values[i];
+  return undefined;
+}
+
+function firstInfinite(halves: Uint16Array<ArrayBuffer>): number | undefined {
+  for (let i = 0; i < halves.length; i++)
+    if ((halves[i]! & 0x7c00) === 0x7c00) return decodeF16(halves.subarray(i, i + 1))[0];
+  return undefined;
 }

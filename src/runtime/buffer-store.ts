@@ -47,10 +47,14 @@ export class BufferStore implements TensorLookup {
   }
 
   /**
-   * Writes f32 values from element `start` on, converted to the tensor's dtype. f16 is written in whole 4-byte words: `start`
-   * must be even, and so must the length of every write but the last.
+   * Writes values from element `start` on, converted to the tensor's dtype: f32 values, or binary16 bits for f16. f16 is written in
+   * whole 4-byte words: `start` must be even, and so must the length of every write but the last.
    */
-  async write(name: string, values: Float32Array<ArrayBuffer>, start = 0): Promise<void> {
+  async write(
+    name: string,
+    values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
+    start = 0,
+  ): Promise<void> {
     const { type, buffer } = this.get(name);
     if (start + values.length > sizeOf(type)) {
       throw new MlaLpError(
@@ -60,6 +64,9 @@ export class BufferStore implements TensorLookup {
       );
     }
     const { queue } = this.gpu.device;
+    if (values instanceof Uint16Array && type.dtype !== 'f16') {
+      throw new MlaLpError('bad-value', `${name} ${describe(type)} takes no binary16 bits.`, '');
+    }
     if (type.dtype === 'f32') {
       queue.writeBuffer(buffer, start * 4, values);
     } else if (type.dtype === 'f16') {
@@ -70,8 +77,7 @@ export class BufferStore implements TensorLookup {
           '',
         );
       }
-      const words = encodeF16(values, new Uint16Array(values.length + (values.length & 1)));
-      queue.writeBuffer(buffer, start * 2, words);
+      queue.writeBuffer(buffer, start * 2, wholeWords(values));
     } else {
       queue.writeBuffer(buffer, start * 4, Uint32Array.from(values));
     }
@@ -115,4 +121,14 @@ export class BufferStore implements TensorLookup {
     this.gpu.release([...this.#entries.values()].map((e) => e.buffer));
     this.#entries.clear();
   }
+}
+
+/** Binary16 bits, of f32 values rounded; an odd length gets a zero behind. */
+function wholeWords(values: Float32Array | Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  const even = values.length + (values.length & 1);
+  if (values instanceof Float32Array) return encodeF16(values, new Uint16Array(even));
+  if (values.length === even) return values;
+  const padded = new Uint16Array(even);
+  padded.set(values);
+  return padded;
 }

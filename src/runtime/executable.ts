@@ -47,6 +47,8 @@ export interface StepTime {
 export interface CompileOptions {
   /** Fill all intermediates with NaN before each run, so that a kernel that misses an element is seen (tests). */
   readonly poison?: boolean;
+  /** Called once, when the executable is destroyed: its weights are no longer needed for its sake. */
+  readonly onDestroy?: () => void;
 }
 
 interface Command {
@@ -70,6 +72,22 @@ export class Executable {
     private readonly options: CompileOptions,
   ) {}
 
+  /**
+   * Compiles a plan's pipelines, equal ones once, all at the same time. They stay in the device's cache: called ahead, they are ready
+   * or under way when `compile` asks for them, and weights can upload meanwhile.
+   * @throws GpuError naming the kernel that does not compile.
+   */
+  static prepare(gpu: Gpu, plan: Plan): Promise<GPUComputePipeline[]> {
+    const pipelines = Promise.all(
+      dispatchesOf(plan).map(({ planned }) =>
+        gpu.pipeline(planned.dispatch.kernel.name, planned.wgsl, planned.layout),
+      ),
+    );
+    // Told when somebody waits for them.
+    pipelines.catch(() => {});
+    return pipelines;
+  }
+
   /** @throws GpuError naming the kernel that does not compile, OutOfMemoryError. */
   static async compile(
     gpu: Gpu,
@@ -85,6 +103,7 @@ export class Executable {
         );
       }
     }
+    const compiling = Executable.prepare(gpu, plan);
     const names = [...plan.graph.inputs.keys()];
     const buffers = await gpu.allocate([
       ...plan.arenas.map((bytes, i) => ({ label: `arena ${i}`, bytes, usage: STORAGE })),
@@ -107,12 +126,9 @@ export class Executable {
           size: byteSize(type),
         };
       };
-      const work = plan.steps.flatMap((step) => step.dispatches.map((planned) => ({ step, planned })));
-      const pipelines = await Promise.all(
-        work.map(({ planned }) => gpu.pipeline(planned.dispatch.kernel.name, planned.wgsl, planned.layout)),
-      );
+      const pipelines = await compiling;
       gpu.device.pushErrorScope('validation');
-      const commands = work.map(
+      const commands = dispatchesOf(plan).map(
         ({ step, planned }, i): Command => ({
           step,
           pipeline: pipelines[i]!,
@@ -183,6 +199,7 @@ export class Executable {
   /** Frees arenas and inputs; weights stay in their store. */
   destroy(): void {
     this.gpu.release([...this.arenas, ...this.inputs.values()]);
+    this.options.onDestroy?.();
   }
 
   /** @param work calls `submitted` when the device's queue has all of it: from there on the order is kept. */
@@ -212,7 +229,9 @@ export class Executable {
       const isInteger = data instanceof Uint32Array;
       if (isInteger !== (type.dtype === 'u32')) throw new ShapeError(`Input ${name} must be ${type.dtype}.`);
       const bytes =
-        type.dtype === 'f16' ? encodeF16(data, new Uint16Array(data.length + (data.length & 1))) : data;
+        type.dtype === 'f16' && data instanceof Float32Array
+          ? encodeF16(data, new Uint16Array(data.length + (data.length & 1)))
+          : data;
       this.gpu.device.queue.writeBuffer(buffer, 0, bytes as BufferSource);
     }
   }
@@ -358,6 +377,10 @@ export class Executable {
       querySet.destroy();
     }
   }
+}
+
+function dispatchesOf(plan: Plan): { readonly step: Step; readonly planned: PlannedDispatch }[] {
+  return plan.steps.flatMap((step) => step.dispatches.map((planned) => ({ step, planned })));
 }
 
 function isSlices(data: RunInput | undefined): data is readonly DeviceSlice[] {

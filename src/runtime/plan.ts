@@ -169,9 +169,7 @@ function planDispatch(
   { label, op }: GraphNode,
   placeOf: (operand: Operand) => Place,
 ): PlannedDispatch {
-  const { kernel } = dispatch;
-  const wgsl = specialise(kernel.name, kernel.wgsl, { ...dispatch, includes: kernel.includes ?? {} });
-  const layout = reflect(dispatch.kernel.name, wgsl);
+  const { wgsl, layout } = shaderOf(dispatch);
   const unknown = new Set(Object.keys(dispatch.bindings));
   const places = layout.bindings.map(({ name, access }) => {
     const operand = dispatch.bindings[name];
@@ -195,6 +193,27 @@ function planDispatch(
     );
   }
   return { dispatch, wgsl, layout, places };
+}
+
+type Shader = Pick<PlannedDispatch, 'wgsl' | 'layout'>;
+
+/** Template -> what is filled in -> shader. A tower repeats its blocks' dispatches, and a graph is planned more than once. */
+const shaders = new Map<string, Map<string, Shader>>();
+
+function shaderOf({ kernel, constants, types, flags, unroll }: Dispatch): Shader {
+  const { name, wgsl, includes = {} } = kernel;
+  const known = shaders.get(wgsl) ?? new Map<string, Shader>();
+  shaders.set(wgsl, known);
+  const given = { constants, types, flags, includes };
+  const key = JSON.stringify([name, given, unroll]);
+  let shader = known.get(key);
+  if (!shader) {
+    // Numbers, types and unrolling change no binding: without them fewer and shorter texts are parsed, which is slow.
+    const layout = reflect(name, specialise(name, wgsl, { flags, includes, unroll: false }));
+    shader = { wgsl: specialise(name, wgsl, { ...given, unroll }), layout };
+    known.set(key, shader);
+  }
+  return shader;
 }
 
 /** For each slot the slots that some dispatch uses in the opposite role. */

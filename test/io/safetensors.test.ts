@@ -154,7 +154,7 @@ const values = [1, -2.5, 0, 65504, 3];
 const bf16 = Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), (x) => x >>> 16);
 const STORED: [TensorToWrite['dtype'], TensorToWrite['data'], number[]][] = [
   ['F32', Float32Array.from(values), values],
-  ['F16', encodeF16(values), values],
+  ['F16', encodeF16(Float32Array.from(values)), values],
   // 65504 needs more than bf16's eight bits.
   ['BF16', bf16, [1, -2.5, 0, 65280, 3]],
   ['F64', Float64Array.from([0.1, 1e-50, 2, 3]), [Math.fround(0.1), 0, 2, 3]],

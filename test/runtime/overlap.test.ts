@@ -1,70 +1,47 @@
-/** Runs that overlap, on a made-up device that computes nothing: whose error is whose. */
+/** Runs that overlap, on a made-up device that computes nothing: whose error is whose, and what a run asks of the device. */
 import { expect, test } from 'vitest';
 import { activation } from '../../src/kernels/activation/activation';
-import type { AdapterChoice } from '../../src/runtime/adapter';
 import { BufferStore } from '../../src/runtime/buffer-store';
-import { Gpu } from '../../src/runtime/device';
 import { Executable } from '../../src/runtime/executable';
 import { Graph } from '../../src/runtime/graph';
 import { plan } from '../../src/runtime/plan';
+import { openSpiedDevice, type SpiedDevice } from '../helpers/spied-device';
 
-const LIMITS = {
-  maxBufferSize: 2 ** 28,
-  maxStorageBufferBindingSize: 2 ** 27,
-  maxStorageBuffersPerShaderStage: 8,
-  maxComputeWorkgroupStorageSize: 16384,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxComputeWorkgroupSizeX: 256,
-  maxComputeWorkgroupsPerDimension: 65535,
-};
+const x = Float32Array.of(1, 2, 3);
+const turn = () => new Promise((done) => setTimeout(done, 0));
 
-/** @param maps takes what ends each mapping that is waited for. */
-function fakeDevice(maps: (() => void)[]) {
-  const nothing = () => ({});
-  const pass = { setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} };
-  return {
-    limits: LIMITS,
-    features: new Set<string>(),
-    lost: new Promise(() => {}),
-    onuncapturederror: (_event: { error: { message: string } }) => {},
-    queue: { writeBuffer() {}, submit() {} },
-    pushErrorScope() {},
-    popErrorScope: async () => null,
-    createBuffer: ({ size }: { size: number }) => ({
-      size,
-      destroy() {},
-      unmap() {},
-      mapAsync: () => new Promise<void>((done) => maps.push(done)),
-      getMappedRange: () => new ArrayBuffer(size),
-    }),
-    createShaderModule: nothing,
-    createBindGroupLayout: nothing,
-    createPipelineLayout: nothing,
-    createComputePipelineAsync: async () => ({ getBindGroupLayout: nothing }),
-    createBindGroup: nothing,
-    createCommandEncoder: () => ({ beginComputePass: () => pass, copyBufferToBuffer() {}, finish: nothing }),
-  };
+async function compiled({ gpu }: SpiedDevice): Promise<Executable> {
+  const g = new Graph();
+  g.output('y', activation(g, g.input('x', 'f32', [3]), 'leaky_relu'));
+  return Executable.compile(gpu, plan(g, gpu.caps), new BufferStore(gpu));
 }
 
 test('an error that the next run is told of first still spoils the run that it is of', async () => {
-  const maps: (() => void)[] = [];
-  const device = fakeDevice(maps);
-  const adapter = { info: {}, limits: LIMITS, features: new Set(), requestDevice: async () => device };
-  const gpu = await Gpu.open({ adapter, software: true } as unknown as AdapterChoice);
-  const g = new Graph();
-  g.output('y', activation(g, g.input('x', 'f32', [3]), 'leaky_relu'));
-  const executable = await Executable.compile(gpu, plan(g, gpu.caps), new BufferStore(gpu));
-  const x = Float32Array.of(1, 2, 3);
+  const spy = await openSpiedDevice({ hold: true });
+  const executable = await compiled(spy);
 
   const first = executable.run({ x });
-  while (maps.length === 0) await new Promise((done) => setTimeout(done, 0));
-  device.onuncapturederror({ error: { message: 'out of memory' } });
+  while (spy.count('map') < 1) await turn();
+  spy.fail('out of memory');
   await expect(executable.run({ x })).rejects.toThrow('out of memory');
-  maps[0]!();
+  spy.finish();
   await expect(first).rejects.toThrow('out of memory');
 
   const later = executable.run({ x });
-  while (maps.length === 1) await new Promise((done) => setTimeout(done, 0));
-  maps[1]!();
+  while (spy.count('map') < 2) await turn();
+  spy.finish();
   expect([...(await later).y!]).toEqual([0, 0, 0]);
+});
+
+test('the next run is uploaded and submitted while the device computes this one', async () => {
+  const spy = await openSpiedDevice({ hold: true });
+  const executable = await compiled(spy);
+  const runs = [executable.run({ x }), executable.run({ x })];
+  for (let i = 0; i < 20; i++) await turn();
+  const order = spy.calls.map(({ what }) => what).filter((what) => ['write', 'submit'].includes(what));
+  expect(order).toEqual(['write', 'submit', 'write', 'submit']);
+  spy.finish();
+  await turn();
+  spy.finish();
+  await Promise.all(runs);
 });

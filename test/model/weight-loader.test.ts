@@ -1,0 +1,152 @@
+/** What reaches the device of weights in files, on a device that computes nothing. */
+import { expect, test } from 'vitest';
+import { memoryBytes } from '../../src/io/bytes';
+import { openSafetensors } from '../../src/io/safetensors';
+import { renamed, stacked, tensorView, transposed } from '../../src/io/tensor-view';
+import { safetensorsChunks } from '../../src/io/write-safetensors';
+import { openTensors } from '../../src/library/load-clip';
+import '../../src/library/node';
+import type { TensorSource } from '../../src/model/tensor-source';
+import { loadWeights } from '../../src/model/weight-loader';
+import { BufferStore } from '../../src/runtime/buffer-store';
+import { ValueError } from '../../src/runtime/errors';
+import { decodeF16 } from '../../src/runtime/float16';
+import { Graph } from '../../src/runtime/graph';
+import { fixture } from '../helpers/goldens';
+import { openSpiedDevice } from '../helpers/spied-device';
+
+/** Every finite binary16 number, subnormals included, and one more: an odd count. */
+const halves = Uint16Array.from([
+  ...Uint16Array.from({ length: 65536 }, (_, i) => i).filter((i) => (i & 0x7c00) !== 0x7c00),
+  0x3c00,
+]);
+const N = halves.length;
+
+async function fileOf(data: Uint16Array<ArrayBuffer>): Promise<TensorSource> {
+  const chunks = safetensorsChunks([
+    { name: 'a', dtype: 'F16', shape: [data.length], data },
+    { name: 'b', dtype: 'F16', shape: [2, 3], data: Uint16Array.of(1, 2, 3, 4, 5, 6) },
+    { name: 'c', dtype: 'F32', shape: [6], data: Float32Array.of(1, 2, 3, 4, 5, 6) },
+  ]);
+  return openSafetensors(memoryBytes(Uint8Array.from(Buffer.concat([...chunks])), 'file'));
+}
+
+async function upload(source: TensorSource, dtype: 'f16' | 'f32', ...names: string[]) {
+  const spy = await openSpiedDevice({ features: ['shader-f16'] });
+  const g = new Graph();
+  for (const name of names) g.weight(name, dtype, source.tensors.get(name)!.shape);
+  const store = new BufferStore(spy.gpu);
+  const done = loadWeights(g, store, [source]);
+  await done;
+  return spy.calls.flatMap(({ data }) => (data ? [data] : []));
+}
+
+test('f16 weights that stay f16 reach the device bit by bit, neither widened nor rounded', async () => {
+  const file = await fileOf(halves);
+  let widened = 0;
+  const counted: TensorSource = {
+    ...file,
+    read(...range) {
+      widened++;
+      return file.read(...range);
+    },
+  };
+  const [a] = await upload(counted, 'f16', 'a');
+  expect(a!.length).toBe(2 * (N + 1)); // whole words
+  expect(Buffer.compare(a!.subarray(0, 2 * N), new Uint8Array(halves.buffer))).toBe(0);
+  expect(widened).toBe(0);
+  const [wide] = await upload(counted, 'f32', 'a');
+  expect(Buffer.compare(wide!, new Uint8Array(decodeF16(halves).buffer))).toBe(0);
+  expect(widened).toBe(1);
+});
+
+test('so they do under other names and stacked; what is turned or f32 is rounded', async () => {
+  const file = await fileOf(halves);
+  const [b, c] = [file.tensors.get('b')!, file.tensors.get('c')!];
+  const view = tensorView(
+    file,
+    new Map([
+      ['renamed', renamed(file, b, 'renamed')],
+      ['stacked', stacked(file, [b, b], 'stacked')],
+      ['transposed', transposed(file, b, 'transposed')],
+      ['rounded', renamed(file, c, 'rounded')],
+      ['mixed', stacked(file, [c, c], 'mixed')],
+    ]),
+  );
+  expect(await view.readHalves!('stacked', 4, 9)).toEqual(Uint16Array.of(5, 6, 1, 2, 3));
+  expect(['transposed', 'rounded', 'mixed', 'nothing'].map((name) => view.readHalves!(name, 0, 1))).toEqual([
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  const names = ['renamed', 'stacked', 'transposed', 'rounded'];
+  const written = (await upload(view, 'f16', ...names)).map((data) => [...new Uint16Array(data.buffer)]);
+  expect(written).toEqual([
+    [1, 2, 3, 4, 5, 6],
+    [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6],
+    [1, 4, 2, 5, 3, 6],
+    [0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600],
+  ]);
+});
+
+test("OpenAI's TorchScript file gives the bits of its f16 tensors", async () => {
+  const source = await openTensors(fixture('weights/openai-jit.pt'));
+  let compared = 0;
+  for (const { name, dtype, shape } of source.tensors.values()) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const bits = source.readHalves!(name, 1, count);
+    expect(bits !== undefined, name).toBe(dtype === 'F16');
+    if (!bits) continue;
+    const values = await source.read(name, 1);
+    expect(decodeF16(await bits).findIndex((value, i) => value !== values[i])).toBe(-1);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(10);
+  await source.close();
+});
+
+test.each([
+  [0x7c00, 'Infinity'],
+  [0xfe00, 'NaN'],
+])('stored bits %i are refused by name, and nothing of the tensor stays', async (bad, value) => {
+  const damaged = halves.slice();
+  damaged[N - 2] = bad;
+  const source = await fileOf(damaged);
+  const spy = await openSpiedDevice();
+  const store = new BufferStore(spy.gpu);
+  const g = new Graph();
+  for (const name of ['b', 'a']) g.weight(name, 'f16', source.tensors.get(name)!.shape);
+  const error = await loadWeights(g, store, [source]).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(ValueError);
+  expect(String(error)).toContain(`a holds ${value}`);
+  expect([store.has('a'), store.has('b'), spy.gpu.allocatedBytes]).toEqual([false, false, 0]);
+});
+
+test('tensors are read ahead, a bounded way, and no read outlives a refusal', async () => {
+  const size = 2 ** 20;
+  const names = Array.from({ length: 40 }, (_, i) => `w${i}`);
+  let pending = 0;
+  let most = 0;
+  const source: TensorSource = {
+    label: 'slow',
+    metadata: new Map(),
+    tensors: new Map(names.map((name) => [name, { name, dtype: 'F32', shape: [size] }])),
+    async read(name, start = 0, end = size) {
+      most = Math.max(most, ++pending);
+      await new Promise((done) => setTimeout(done, 1));
+      pending--;
+      const values = new Float32Array(end - start);
+      if (name === 'w20') values[5] = Number.NaN;
+      return values;
+    },
+    async close() {},
+  };
+  const spy = await openSpiedDevice();
+  const g = new Graph();
+  for (const name of names) g.weight(name, 'f32', [size]);
+  await expect(loadWeights(g, new BufferStore(spy.gpu), [source])).rejects.toThrow('w20 holds NaN');
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(8);
+  expect(pending).toBe(0);
+});
