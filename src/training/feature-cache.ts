@@ -50,6 +50,11 @@ export class FeatureCache {
     return this.#most;
   }
 
+  /** Whether nothing will be computed any more. */
+  get complete(): boolean {
+    return this.#resident.size + this.#spilled.size === this.options.items;
+  }
+
   /** Which of `items` have no features yet. */
   missing(items: readonly number[]): number[] {
     return [...new Set(items)].filter((item) => !this.#resident.has(item) && !this.#spilled.has(item));

@@ -360,9 +360,7 @@ export class Trainer {
         for (let first = 0; first < items.length; first += batch) {
           const part = items.slice(first, first + batch);
           const padded = padTo(batch, part);
-          const features = await this.cache.slices(padded, (missing, slices) =>
-            this.#compute(missing, slices),
-          );
+          const features = await this.#features(padded);
           const { rows } = await executable.run({ features });
           yield (rows as Float32Array<ArrayBuffer>).slice(0, part.length * size);
         }
@@ -551,7 +549,7 @@ export class Trainer {
     const { batch, imageSize, augment } = this.graph;
     // A part that is not full is filled with its first image, which then counts for nothing.
     const padded = padTo(batch, part);
-    const features = await this.cache.slices(padded, (items, slices) => this.#compute(items, slices));
+    const features = await this.#features(padded);
     const weighted = (weight: (item: number) => number) =>
       Float32Array.from(padded, (item, i) => (i < part.length ? weight(item) : 0));
     const inputs: Record<string, RunInput> = {
@@ -608,6 +606,22 @@ export class Trainer {
     const inputs = { images, ...(augment && { transforms: this.#transforms(padded) }) };
     await executable.run(inputs, { wanted: [], copyTo: this.#perFeature(slices) });
     for (const item of items) this.#loads.delete(this.#sampleIndex(item));
+  }
+
+  /**
+   * Features of images, out of the cache or computed into it. Once every image's are kept, the frozen blocks have done their part:
+   * their weights and arenas go.
+   */
+  async #features(items: readonly number[]): Promise<DeviceSlice[]> {
+    const slices = await this.cache.slices(items, (missing, places) => this.#compute(missing, places));
+    const prefix = this.#executables.get('prefix');
+    if (prefix && this.cache.complete) {
+      this.#executables.delete('prefix');
+      const executable = await prefix;
+      executable.destroy();
+      this.clip.freeUnused(executable.plan.graph.weights.keys());
+    }
+    return slices;
   }
 
   #transforms(items: readonly number[]): Float32Array<ArrayBuffer> {

@@ -215,6 +215,49 @@ test('features that do not fit the device are spilled, or computed again, to the
   expect(bytesOf((await train(5, tight)).state).equals(bytesOf(roomy.state))).toBe(true);
 });
 
+test('once all features are cached, the frozen blocks before the first adapter leave the device', async () => {
+  const own = new Clip(gpu, weights, readClipConfig(weights), 'f32');
+  const settings = { ...BASE, augment: false, batch: 2, steps: 4 };
+  const isPrefix = (name: string) => name.startsWith('visual.') && !/resblocks\.[123]\./.test(name);
+  const trainer = await Trainer.create(own, samples, settings);
+  const frozen: number[] = [];
+  const all: number[] = [];
+  const records: StepRecord[] = [];
+  let half: TrainingState | undefined;
+  for await (const record of trainer.run()) {
+    records.push(record);
+    frozen.push(own.vision.bytes);
+    all.push(gpu.allocatedBytes);
+    // The first block's weights stay until the second batch has passed, too.
+    expect(own.vision.has('visual.transformer.resblocks.0.mlp.c_fc.weight')).toBe(record.step === 1);
+    if (record.step === 2) half = await trainer.state();
+  }
+  const prefix = [...weights.tensors.values()].filter(({ name }) => isPrefix(name));
+  const size = prefix.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  const freed = frozen[0]! - frozen[1]!;
+  expect(freed).toBeGreaterThan(size / 2);
+  expect(frozen.slice(2)).toEqual([frozen[1], frozen[1]]);
+  // And the arenas that the frozen blocks computed in.
+  expect(all[0]! - all[1]!).toBeGreaterThan(1.1 * freed);
+
+  // A model on the same CLIP brings them back and keeps them; a resumed run finds what it needs.
+  const checkpoint = await trainer.checkpoint();
+  const expected = bytesOf(await trainer.state());
+  await trainer.destroy();
+  const model = await MlaLp.load(own, { checkpoint });
+  const picture = { width: SIZE, height: SIZE, data: new Uint8Array(3 * SIZE * SIZE).fill(99) };
+  const [before] = await model.detect([picture]);
+  const again = await Trainer.create(own, samples, { ...settings, resume: await reread(half!) });
+  const rest: StepRecord[] = [];
+  for await (const record of again.run()) rest.push(record);
+  expect(plain([...records.slice(0, 2), ...rest])).toEqual(plain(records));
+  expect(bytesOf(await again.state()).equals(expected)).toBe(true);
+  await again.destroy();
+  expect((await model.detect([picture]))[0]!.score).toBe(before!.score);
+  await model.destroy();
+  own.vision.destroy();
+});
+
 test('less memory means more recomputation, to the same bits; too little is refused with numbers', async () => {
   const roomy = await Trainer.create(clip, samples, { ...BASE, steps: 6 });
   const { bytes, recompute } = roomy.memory;
