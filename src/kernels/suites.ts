@@ -5,6 +5,7 @@ import { adamSuite } from './adam/cases';
 import { assemblePromptsBackwardSuite, assemblePromptsSuite } from './assemble-prompts/cases';
 import { attentionBackwardSuite, attentionSuite } from './attention/cases';
 import { bceLossSuite } from './bce-loss/cases';
+import { classMapSuite } from './class-map/cases';
 import { classSumSuite } from './class-sum/cases';
 import { clipScaleSuite } from './clip-scale/cases';
 import {
@@ -60,6 +61,7 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(reduceSuite),
   anySuite(reduceBackwardSuite),
   anySuite(classSumSuite),
+  anySuite(classMapSuite),
   anySuite(bceLossSuite),
   anySuite(segmentationLossSuite),
   anySuite(accumulateSuite),

@@ -2,7 +2,7 @@
 import { gatherRows } from '../kernels/gather-rows/gather-rows';
 import { gemm } from '../kernels/gemm/gemm';
 import { Graph, type Tensor } from '../runtime/graph';
-import { abnormalSum, detectionScore, segmentationMap } from './heads';
+import { abnormalMap, detectionScore, patchLogits } from './heads';
 import { namedLayerNorm } from './transformer';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
 import { transposedName } from './weight-names';
@@ -48,6 +48,6 @@ export function clipBaselineGraph(options: ClipGraphOptions): Graph {
   const text = g.input('text', 'f32', [2, config.embed]);
   const features = project(g, lastBlock(g, images, options), options);
   g.output('level.0', detectionScore(g, features, text));
-  g.output('map', abnormalSum(g, [segmentationMap(g, features, text, imageSize, false)]));
+  g.output('map', abnormalMap(g, [patchLogits(g, features, text)], imageSize, false));
   return g;
 }

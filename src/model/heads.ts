@@ -1,4 +1,5 @@
 /** From adapter features and text columns to scores and maps (paper, eq. 5-10). */
+import { classMap } from '../kernels/class-map/class-map';
 import { classSum } from '../kernels/class-sum/class-sum';
 import { cosineLogits } from '../kernels/cosine-logits/cosine-logits';
 import { reduce } from '../kernels/reduce/reduce';
@@ -31,12 +32,35 @@ export function segmentationMap(
   softmaxBeforeResize: boolean,
 ): Tensor {
   const logits = patchLogits(g, features, text);
-  const [batch, patches] = logits.shape as readonly [number, number, number];
-  const grid = Math.sqrt(patches);
-  const field = (t: Tensor) => g.reshape(t, [batch, grid, grid, 2]);
   return softmaxBeforeResize
-    ? resizeBilinear(g, field(softmax(g, logits)), size, size)
-    : softmax(g, resizeBilinear(g, field(logits), size, size));
+    ? resizeBilinear(g, field(g, softmax(g, logits)), size, size)
+    : softmax(g, resizeBilinear(g, field(g, logits), size, size));
+}
+
+/** Patches as a square: [B, P, 2] -> [B, G, G, 2]. */
+function field(g: Graph, patches: Tensor): Tensor {
+  const [batch, count] = patches.shape as readonly [number, number, number];
+  const grid = Math.sqrt(count);
+  return g.reshape(patches, [batch, grid, grid, 2]);
+}
+
+/**
+ * Sum over stages of P(abnormal) at image size, in one step: what `abnormalSum` gives of `segmentationMap`s that nobody needs by
+ * themselves. @param logits of each stage, as `patchLogits` gives them. @returns f32 [B, S, S].
+ */
+export function abnormalMap(
+  g: Graph,
+  logits: readonly Tensor[],
+  size: number,
+  softmaxBeforeResize: boolean,
+): Tensor {
+  const fields = logits.map((t) => field(g, t));
+  return classMap(g, fields, {
+    index: ABNORMAL,
+    height: size,
+    width: size,
+    softmaxFirst: softmaxBeforeResize,
+  });
 }
 
 /** Sum over stages of P(abnormal); f32 [B, S, S, 2] each -> f32 [B, S, S]. */

@@ -4,7 +4,7 @@ import { weightedSum } from '../kernels/weighted-sum/weighted-sum';
 import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
 import type { Dtype } from '../runtime/tensor-type';
-import { abnormalSum, detectionScore, segmentationMap } from './heads';
+import { abnormalMap, detectionScore, patchLogits, segmentationMap } from './heads';
 import { type BankLayout, bankDistances, memoryOutputs } from './memory-bank-maps';
 import type { Preset } from './presets';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
@@ -114,13 +114,13 @@ export function mlaLpGraph(options: MlaLpGraphOptions): Graph {
   const g = new Graph();
   const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
   const text = g.input('text', 'f32', [2, config.embed]);
-  const maps: Tensor[] = [];
+  const logits: Tensor[] = [];
+  const softmaxFirst = preset.softmaxBeforeResize;
   const distances = { seg: [] as Tensor[], det: [] as Tensor[] };
   const x = g.scope('embed', () => embedImages(g, images, options));
   adaptedBlocks(g, x, 0, options, (stage, { seg, det }) => {
     g.output(`level.${stage}`, detectionScore(g, det, text));
-    const map = segmentationMap(g, seg, text, imageSize, preset.softmaxBeforeResize);
-    maps.push(map);
+    logits.push(patchLogits(g, seg, text));
     if (bank) {
       distances.seg.push(bankDistances(g, seg, 'seg', stage, bank));
       distances.det.push(bankDistances(g, det, 'det', stage, bank));
@@ -129,9 +129,9 @@ export function mlaLpGraph(options: MlaLpGraphOptions): Graph {
       g.output(`seg.${stage}`, seg);
       g.output(`det.${stage}`, det);
     }
-    if (inspect) g.output(`stage.${stage}`, map);
+    if (inspect) g.output(`stage.${stage}`, segmentationMap(g, seg, text, imageSize, softmaxFirst));
   });
-  g.output('map', abnormalSum(g, maps));
+  g.output('map', abnormalMap(g, logits, imageSize, softmaxFirst));
   if (bank) memoryOutputs(g, distances, imageSize);
   return g;
 }

@@ -9,6 +9,7 @@ import { assemblePromptsBackwardOp } from '../../src/kernels/assemble-prompts/as
 import { attentionOp } from '../../src/kernels/attention/attention';
 import { attentionBackwardOp } from '../../src/kernels/attention/attention-backward';
 import { bceLossOp } from '../../src/kernels/bce-loss/bce-loss';
+import { classMapOp } from '../../src/kernels/class-map/class-map';
 import { classSumOp } from '../../src/kernels/class-sum/class-sum';
 import { clipScaleOp } from '../../src/kernels/clip-scale/clip-scale';
 import { cosineLogitsOp } from '../../src/kernels/cosine-logits/cosine-logits';
@@ -80,6 +81,7 @@ const F32_ONLY = new Set([
   'resize_bilinear',
   'resize_bilinear_backward',
   'class_sum',
+  'class_map',
   'bce_loss',
   'segmentation_loss',
   'accumulate',
@@ -157,6 +159,8 @@ test('every suite stands once in the list', () => {
 });
 
 /** [op, operand types as "f32 2 3", attributes, what the message says]. */
+const MAP = { index: 1, height: 4, width: 4, softmaxFirst: false };
+
 const refusals = [
   refusal(activationOp, ['u32 4'], { kind: 'gelu' }, /not u32\[4\]/),
   refusal(activationBackwardOp, ['f32 4', 'f16 4'], { kind: 'gelu' }, /of one type/),
@@ -289,6 +293,17 @@ const refusals = [
   ),
   refusal(classSumOp, ['f32 2 2', 'f32 3 2'], { index: 0 }, /one shape/),
   refusal(classSumOp, ['f32 2 2'], { index: 2 }, /no class 2/),
+  refusal(classMapOp, [], MAP, /1 to 7 tensors, not 0/),
+  refusal(
+    classMapOp,
+    Array.from({ length: 8 }, () => 'f32 1 2 2 2'),
+    MAP,
+    /not 8/,
+  ),
+  refusal(classMapOp, ['f32 1 2 2 2', 'f32 1 2 3 2'], MAP, /one shape/),
+  refusal(classMapOp, ['f16 1 2 2 2'], MAP, /must be f32/),
+  refusal(classMapOp, ['f32 1 2 2 2'], { ...MAP, index: 2 }, /no class 2/),
+  refusal(classMapOp, ['f32 1 2 2 2'], { ...MAP, height: 70000 }, /at most 65535/),
   refusal(bceLossOp, ['f32 3 2', 'f32 3', 'f32 2', 'f32 1'], { form: 'logits' }, /weights f32 \[B\]/),
   refusal(bceLossOp, ['f32 3 1', 'f32 3', 'f32 3', 'f32 1'], { form: 'logits' }, /not f32\[3,1\]/),
   refusal(bceLossOp, [], { form: 'logits' }, /p f32 \[B, 2\]/),
