@@ -12,7 +12,7 @@ function wanted({ suite, variant }: ReadRow): boolean {
   return (
     suite === 'peers' ||
     suite === 'block' ||
-    (suite === 'image' && (variant === 'steady' || variant === 'first result (sum)')) ||
+    (suite === 'image' && (variant === 'steady' || variant?.startsWith('first result') === true)) ||
     (suite === 'train' && variant === 'step')
   );
 }

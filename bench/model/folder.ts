@@ -61,7 +61,8 @@ export async function benchFolder(session: Session, choice: FolderChoice): Promi
     // The first batch compiles; it belongs to no stage.
     for await (const _ of model.detectEach(images.slice(0, batch).map(({ image }) => image)));
     busy.clear();
-    gpu.peakBytes = gpu.allocatedBytes;
+    const settled = gpu.allocatedBytes;
+    gpu.peakBytes = settled;
     const bar = session.progress(`folder ${name}`, images.length, 'images');
     const memory = new MemoryGrowth();
     const begun = performance.now();
@@ -85,7 +86,10 @@ export async function benchFolder(session: Session, choice: FolderChoice): Promi
     await finishEvaluation(results, { resamples: 100 });
     const metrics = performance.now() - begun - wall;
     await model.destroy();
-    report(session, choice, { images: images.length, wall, metrics, busy, growth: memory.growth() });
+    report(session, choice, {
+      ...{ images: images.length, wall, metrics, busy, memory },
+      deviceGrowth: gpu.peakBytes - settled,
+    });
   } finally {
     await results?.close();
     await clip.close();
@@ -98,12 +102,14 @@ interface Outcome {
   readonly wall: number;
   readonly metrics: number;
   readonly busy: BusyTimes;
-  readonly growth: number;
+  readonly memory: MemoryGrowth;
+  /** Most bytes on the device beyond those after the first batch. */
+  readonly deviceGrowth: number;
 }
 
 function report(session: Session, choice: FolderChoice, outcome: Outcome): void {
   const { model, imageSize, batch, precision: dtype } = choice;
-  const { images, wall, metrics, busy, growth } = outcome;
+  const { images, wall, metrics, busy, memory, deviceGrowth } = outcome;
   const name = `${model}, ${imageSize} px, batch ${batch}, ${images} images`;
   const floor = { flops: 0, bytes: 0 };
   const row = (variant: string, ms: number) =>
@@ -115,7 +121,11 @@ function report(session: Session, choice: FolderChoice, outcome: Outcome): void 
   }
   row('metrics afterwards', metrics);
   session.notes.push(
-    `folder: ${((1000 * images) / wall).toPrecision(3)} images/s; memory grew by ${(growth / 1024).toFixed(1)} KiB an image in the second half.`,
+    `folder: ${((1000 * images) / wall).toPrecision(3)} images/s; memory grew by ${(memory.growth() / 1024).toFixed(1)} KiB an image in the second half, on the device by ${(deviceGrowth / 1024).toFixed(1)} KiB in all.`,
+    ...memory.parts().map(({ images: seen, perSecond, bytes }) => {
+      const resident = (bytes / 2 ** 20).toFixed(0);
+      return `folder: after ${seen} images ${perSecond.toPrecision(3)} images/s, ${resident} MiB resident.`;
+    }),
   );
 }
 
@@ -145,14 +155,29 @@ class BusyTimes {
   }
 }
 
-/** Resident memory over the images of the second half, least squares, bytes an image: the first half warms up. */
+/** Images between two lines of the report. */
+const PART = 100;
+
+/** Resident memory and pace over the images. */
 class MemoryGrowth {
   readonly #rss: number[] = [];
+  readonly #times = [performance.now()];
 
   look(): void {
     this.#rss.push(process.memoryUsage.rss());
+    this.#times.push(performance.now());
   }
 
+  /** Every hundred images: what is resident then, and how fast they were. */
+  parts(): { readonly images: number; readonly perSecond: number; readonly bytes: number }[] {
+    return Array.from({ length: Math.floor(this.#rss.length / PART) }, (_, i) => {
+      const images = (i + 1) * PART;
+      const ms = this.#times[images]! - this.#times[images - PART]!;
+      return { images, perSecond: (1000 * PART) / ms, bytes: this.#rss[images - 1]! };
+    });
+  }
+
+  /** Of the second half, least squares, bytes an image: the first half warms up. */
   growth(): number {
     const half = this.#rss.slice(this.#rss.length >> 1);
     const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;

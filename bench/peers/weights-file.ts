@@ -75,10 +75,10 @@ class FileSink {
     this.#pending = { name, type, values: new Float32Array(sizeOf(type)), have: 0 };
   }
 
-  async write(name: string, values: Float32Array, start = 0): Promise<void> {
+  async write(name: string, values: Float32Array | Uint16Array, start = 0): Promise<void> {
     const pending = this.#pending;
     if (pending?.name !== name) throw new Error(`${name} was not created last`);
-    pending.values.set(values, start);
+    pending.values.set(values instanceof Uint16Array ? decodeF16(values) : values, start);
     pending.have += values.length;
     if (pending.have === pending.values.length) await this.#store(name, pending.type, pending.values);
   }
