@@ -57,7 +57,7 @@ export function formatRows(rows: readonly Row[]): string {
   const engines = rows.some(({ engine }) => engine !== 'mla-lp');
   const body = rows.map((row) => [
     row.case,
-    engines ? row.engine : row.variant,
+    engines ? [row.engine, row.variant].filter((text) => text !== 'chosen').join(', ') : row.variant,
     row.dtype,
     formatNumber(row.medianMs),
     formatNumber(row.p10Ms),
