@@ -15,6 +15,8 @@ export interface SessionOptions {
   /** Time to spend on each row, s. */
   readonly budget: number;
   readonly quiet?: boolean;
+  /** false: the wall clock alone. Browsers round timestamps to 0.1 ms, which short kernels do not last. */
+  readonly timestamps?: boolean;
   /** Told instead of stderr, where there is none. */
   readonly onProgress?: (label: string, done: number, total: number) => void;
 }

@@ -50,3 +50,14 @@ await build({
   entryPoints: Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(file))),
   chunkNames: 'chunks/[name]-[hash]',
 });
+// The kernel laboratory's page: a file of its own, so that no chunk of the package is made for it. No package stays outside, so
+// that an import of Node's fails here.
+await build({
+  ...common,
+  entryPoints: { laboratory: 'bench/laboratory/web/main.ts' },
+  outdir: 'dist/bench',
+  platform: 'browser',
+  external: [],
+  plugins: [],
+  splitting: false,
+});

@@ -62,7 +62,7 @@ export function plausible(timestampMs: number, wallMs: number): boolean {
 }
 
 async function chooseClock(session: Session, fma: ReturnType<typeof anySuite>, checker: Checker) {
-  if (!session.gpu.device.features.has('timestamp-query')) return;
+  if (session.options.timestamps === false || !session.gpu.device.features.has('timestamp-query')) return;
   const ready = await prepare(session, fma, fma.cases[0]!, fma.op.variants[0]!.name, checker);
   if (!ready) return;
   const stamps: number[] = [];

@@ -5,7 +5,15 @@ import { formatNumber, formatShare } from '../table';
 import type { LaboratoryRecord } from './laboratory';
 import { el, type Markup } from './markup';
 import { hasPlace, roofline } from './roofline';
-import { floorInWords, limitsTable, ownInWords, type Table, timesTable, WORDS_DECLARED } from './words';
+import {
+  floorInWords,
+  limitsTable,
+  otherFailures,
+  ownInWords,
+  type Table,
+  timesTable,
+  WORDS_DECLARED,
+} from './words';
 
 const SOFTWARE = 'A software adapter: it computes on the CPU. For tests only; says nothing about any GPU.';
 
@@ -28,7 +36,7 @@ export function laboratoryView(record: LaboratoryRecord): Markup[] {
         : []),
       el('p', { class: 'note' }, ceilingsInWords(ceilings)),
     ),
-    ...leftOutView(record),
+    ...leftOutView({ skipped: record.skipped, failed: otherFailures(record) }),
   ];
 }
 

@@ -108,6 +108,13 @@ export function ownInWords({ file, right, wrong, notFor, skipped }: OwnReport): 
   ];
 }
 
+/** What failed but an own kernel's cases, which its report names. */
+export function otherFailures({ own, failed }: LaboratoryRecord): LaboratoryRecord['failed'] {
+  return failed.filter(
+    (one) => !own?.wrong.some(({ case: name, reason }) => name === one.case && reason === one.reason),
+  );
+}
+
 /** All of it, for a terminal. */
 export function formatLaboratory(record: LaboratoryRecord): string {
   const { op, case: name, own, rows } = record;
@@ -118,12 +125,6 @@ export function formatLaboratory(record: LaboratoryRecord): string {
     ...(own ? [ownInWords(own).join('\n  ')] : []),
     `${op} ${name}\n${floorInWords(record)}`,
     ...(rows.length > 0 ? [table(timesTable(rows)), `${table(limitsTable(rows))}\n${WORDS_DECLARED}`] : []),
-    ...formatLeftOut({
-      skipped: record.skipped,
-      // Wrong cases of an own kernel stand above.
-      failed: record.failed.filter(
-        (one) => !own?.wrong.some((other) => other.case === one.case && other.reason === one.reason),
-      ),
-    }),
+    ...formatLeftOut({ skipped: record.skipped, failed: otherFailures(record) }),
   ].join('\n\n');
 }

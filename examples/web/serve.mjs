@@ -1,54 +1,8 @@
 /** Serves this example, dist/ and weights/ to this machine only. Usage: node examples/web/serve.mjs [PORT] */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { extname, join, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { serveLoopback } from '../../scripts/serve-loopback.mjs';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const SERVED = ['examples/web', 'dist', 'weights'].map((folder) => join(ROOT, folder) + sep);
-const TYPES = {
-  '.css': 'text/css',
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.json': 'application/json',
-};
-
-const HEADERS = {
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' blob:; " +
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-    "require-trusted-types-for 'script'; trusted-types 'none'",
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-embedder-policy': 'require-corp',
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cache-control': 'no-cache',
-};
-
-const server = createServer(async (request, response) => {
-  try {
-    const { port } = server.address();
-    // Other names that lead here belong to somebody else's page.
-    if (![`localhost:${port}`, `127.0.0.1:${port}`].includes(request.headers.host)) {
-      return response.writeHead(403, HEADERS).end();
-    }
-    const { pathname } = new URL(request.url, 'http://localhost');
-    if (pathname === '/')
-      return response.writeHead(302, { ...HEADERS, location: '/examples/web/index.html' }).end();
-    const file = join(ROOT, decodeURIComponent(pathname));
-    if (!SERVED.some((folder) => file.startsWith(folder)) || !(await stat(file)).isFile())
-      throw new Error('not here');
-    const type = TYPES[extname(file)] ?? 'application/octet-stream';
-    response.writeHead(200, { ...HEADERS, 'content-type': type });
-    createReadStream(file)
-      .on('error', () => response.destroy())
-      .pipe(response);
-  } catch {
-    response.writeHead(404, HEADERS).end();
-  }
-});
-
-server.listen(Number(process.argv[2] ?? 8080), '127.0.0.1', () => {
-  console.log(`http://localhost:${server.address().port}/`);
-});
+serveLoopback(
+  ['examples/web', 'dist', 'weights'],
+  'examples/web/index.html',
+  Number(process.argv[2] ?? 8080),
+);
