@@ -108,7 +108,7 @@ test('a token outside the vocabulary is refused', async () => {
 });
 
 test('a device destroyed at any moment rejects everything', async () => {
-  for (const delay of [0, 1, 5, 20, 60]) {
+  for (const delay of [0, 5, 60]) {
     const own = await Gpu.open(await acquireAdapter());
     const lost = await detector(weights, own);
     const run = lost.run([pixels], 1);

@@ -34,7 +34,7 @@ const LONGEST = 65535;
 
 /** The functions of stage `index`, which reads the binding of its number. */
 function stageText(index: number): string {
-  return stageWgsl.replace(/\b(x|logits|stage)0\b/g, `$1${index}`);
+  return stageWgsl.replace(/\b(x|stage)0\b/g, `$1${index}`);
 }
 
 export const classMapOp: Op<ClassMapAttrs> = {

@@ -8,6 +8,7 @@ const H_IN: u32 = 17u;
 const W_IN: u32 = 17u;
 const H_OUT: u32 = 240u;
 const W_OUT: u32 = 240u;
+const LOWEST: f32 = -3.4028234e38f;
 
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 // @if X1
