@@ -155,8 +155,9 @@ class BusyTimes {
   }
 }
 
-/** Images between two lines of the report. */
+/** Images between two lines of the report, and most lines. */
 const PART = 100;
+const MOST_PARTS = 20;
 
 /** Resident memory and pace over the images. */
 class MemoryGrowth {
@@ -168,12 +169,13 @@ class MemoryGrowth {
     this.#times.push(performance.now());
   }
 
-  /** Every hundred images: what is resident then, and how fast they were. */
+  /** Every hundred images, or fewer times: what is resident then, and how fast they were. */
   parts(): { readonly images: number; readonly perSecond: number; readonly bytes: number }[] {
-    return Array.from({ length: Math.floor(this.#rss.length / PART) }, (_, i) => {
-      const images = (i + 1) * PART;
-      const ms = this.#times[images]! - this.#times[images - PART]!;
-      return { images, perSecond: (1000 * PART) / ms, bytes: this.#rss[images - 1]! };
+    const step = PART * Math.max(1, Math.ceil(this.#rss.length / PART / MOST_PARTS));
+    return Array.from({ length: Math.floor(this.#rss.length / step) }, (_, i) => {
+      const images = (i + 1) * step;
+      const ms = this.#times[images]! - this.#times[images - step]!;
+      return { images, perSecond: (1000 * step) / ms, bytes: this.#rss[images - 1]! };
     });
   }
 
