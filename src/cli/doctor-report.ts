@@ -6,7 +6,7 @@ import { acquireAdapter } from '../platform/node/adapter';
 import { adapterAdvice } from '../platform/node/adapter-advice';
 import { findSwiftShaderArchive, unpackSwiftShader } from '../platform/node/bundled-swiftshader';
 import type { AdapterChoice, AdapterSource, Considered } from '../runtime/adapter';
-import { PORTABLE } from '../runtime/capabilities';
+import { PORTABLE, readMatrixConfigs } from '../runtime/capabilities';
 import { Gpu } from '../runtime/device';
 import { MlaLpError } from '../runtime/errors';
 
@@ -113,7 +113,9 @@ export async function examine(): Promise<DoctorReport> {
         max: info.subgroupMaxSize ?? 0,
       },
       timestamps: features.has('timestamp-query'),
-      subgroupMatrix: subgroupMatrixConfigs(info),
+      subgroupMatrix: readMatrixConfigs(info).map(
+        ({ M, N, K, component, result }) => `${M}x${N}x${K} ${component} -> ${result}`,
+      ),
     },
     precision: {
       modes: f16 ? ['f32', 'f16'] : ['f32'],
@@ -188,17 +190,6 @@ async function computeCheck(gpu: Gpu): Promise<void> {
 function problemOf(error: unknown): { fact: string; remedy: string } {
   if (error instanceof MlaLpError) return { fact: error.fact, remedy: error.remedy };
   return { fact: String(error), remedy: 'Please report this.' };
-}
-
-/** Dawn lists matrix units in a member that WebGPU does not define yet. */
-function subgroupMatrixConfigs(info: GPUAdapterInfo): string[] {
-  const configs = (info as { subgroupMatrixConfigs?: Iterable<Record<string, unknown>> })
-    .subgroupMatrixConfigs;
-  return Array.from(
-    configs ?? [],
-    ({ M, N, K, componentType, resultComponentType }) =>
-      `${M}x${N}x${K} ${componentType} -> ${resultComponentType}`,
-  );
 }
 
 function denoEnvironment(choice: AdapterChoice): Pick<DoctorReport, 'denoEnvironment'> {

@@ -13,6 +13,8 @@ export interface KernelCase<A> {
   readonly fill?: (index: number, length: number) => ArrayLike<number> | undefined;
   /** A real model shape that the benchmark times. */
   readonly bench?: boolean;
+  /** A case for variants that differ from another by constants only: ragged in some size, layout or type of its own. */
+  readonly siblings?: boolean;
   /** Operands to take derivatives by in this case, instead of the suite's; []: none. */
   readonly differentiable?: readonly number[];
 }

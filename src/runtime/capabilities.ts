@@ -17,6 +17,17 @@ export interface Capabilities {
   readonly maxWorkgroupsPerDimension: number;
   /** What was measured on this device; `plan` asks it before `choose`. */
   readonly tuned?: TunedTable;
+  /** What matrix units offer to subgroups, preferred ones first; empty without the feature. */
+  readonly matrixConfigs: readonly MatrixConfig[];
+}
+
+/** Products of an M x K by a K x N matrix that a subgroup can add to an M x N one at once. Types are WGSL's names. */
+export interface MatrixConfig {
+  readonly component: string;
+  readonly result: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 /** WebGPU's guaranteed minimum: what a kernel may count on everywhere. */
@@ -33,7 +44,25 @@ export const PORTABLE: Capabilities = {
   maxBindingBytes: 128 * 1024 * 1024,
   maxBufferBytes: 256 * 1024 * 1024,
   maxWorkgroupsPerDimension: 65535,
+  matrixConfigs: [],
 };
+
+/** Dawn's name for matrix units; WebGPU has none yet. */
+export const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+
+/** Dawn lists matrix units in a member that WebGPU does not define yet. */
+export function readMatrixConfigs(info: GPUAdapterInfo): MatrixConfig[] {
+  type Listed = Omit<MatrixConfig, 'component' | 'result'> & {
+    readonly componentType: string;
+    readonly resultComponentType: string;
+  };
+  const { subgroupMatrixConfigs: listed } = info as { subgroupMatrixConfigs?: Iterable<Listed> };
+  return Array.from(listed ?? [], ({ M, N, K, componentType, resultComponentType }) => ({
+    component: componentType,
+    result: resultComponentType,
+    ...{ M, N, K },
+  }));
+}
 
 /** Reads capabilities off an opened device. */
 export function readCapabilities(device: GPUDevice, info: GPUAdapterInfo, software: boolean): Capabilities {
@@ -51,6 +80,7 @@ export function readCapabilities(device: GPUDevice, info: GPUAdapterInfo, softwa
     maxBindingBytes: limits.maxStorageBufferBindingSize,
     maxBufferBytes: limits.maxBufferSize,
     maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    matrixConfigs: features.has(MATRIX_FEATURE) ? readMatrixConfigs(info) : [],
   };
 }
 

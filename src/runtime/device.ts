@@ -1,6 +1,6 @@
 /** An opened device: capabilities, guarded promises, buffers with accounting, a pipeline cache and a staging pool. */
 import { type AdapterChoice, describeAdapter } from './adapter';
-import { type Capabilities, PORTABLE, readCapabilities } from './capabilities';
+import { type Capabilities, MATRIX_FEATURE, PORTABLE, readCapabilities } from './capabilities';
 import {
   DeviceLostError,
   GpuError,
@@ -13,12 +13,12 @@ import type { ShaderLayout } from './reflect';
 import { roundUp } from './tensor-type';
 import type { Tuning } from './tuned';
 
-const WANTED_FEATURES = [
+const WANTED_FEATURES: readonly GPUFeatureName[] = [
   'shader-f16',
   'subgroups',
   'timestamp-query',
-  'chromium-experimental-subgroup-matrix',
-] as unknown as GPUFeatureName[];
+  MATRIX_FEATURE,
+];
 
 const WANTED_LIMITS = [
   'maxBufferSize',

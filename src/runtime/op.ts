@@ -53,6 +53,11 @@ export interface Cannot {
 
 export interface Variant<A> {
   readonly name: string;
+  /**
+   * The variant whose kernel this one runs with other constants (tile sizes, parts of a sum): that one is tested on every case, this
+   * one on a few in `npm test`, on all of them in the slow tests.
+   */
+  readonly sibling?: string;
   lower(call: OpCall<A>, caps: Capabilities): Lowering | Cannot;
 }
 

@@ -21,7 +21,7 @@ export function reflect(name: string, wgsl: string): ShaderLayout {
   if (known) return known;
   let parsed: WgslReflect;
   try {
-    parsed = new WgslReflect(wgsl);
+    parsed = new WgslReflect(parseable(wgsl));
   } catch (cause) {
     throw new MlaLpError('bad-value', `WGSL template ${name} does not parse.`, String(cause), { cause });
   }
@@ -42,4 +42,28 @@ export function reflect(name: string, wgsl: string): ShaderLayout {
   const layout = { entryPoint: entry.name, bindings };
   cache.set(wgsl, layout);
   return layout;
+}
+
+/**
+ * wgsl_reflect 1.6 knows neither the types nor the calls of subgroup matrices. A text that has them keeps its declarations only:
+ * such types become u32, and functions lose their bodies.
+ */
+function parseable(wgsl: string): string {
+  if (!/^enable chromium_experimental_subgroup_matrix;/m.test(wgsl)) return wgsl;
+  const declared = wgsl
+    .replace(/\/\/[^\n]*/g, '')
+    .replace(/^diagnostic\([^)]*\);/gm, '')
+    .replace(/\bsubgroup_matrix_(left|right|result)\s*<[^>]*>/g, 'u32');
+  let text = '';
+  let rest = declared;
+  for (let match = /\bfn\s[^{]*\{/.exec(rest); match; match = /\bfn\s[^{]*\{/.exec(rest)) {
+    let end = match.index + match[0].length;
+    text += `${rest.slice(0, end)}}`;
+    for (let depth = 1; depth > 0 && end < rest.length; end++) {
+      if (rest[end] === '{') depth++;
+      if (rest[end] === '}') depth--;
+    }
+    rest = rest.slice(end);
+  }
+  return text + rest;
 }

@@ -14,8 +14,16 @@ import {
   skipReason,
 } from './run-case';
 
-/** Declares one test for every case whose FLOPs `wanted` takes and every variant that can run it. */
-export function checkSuites(gpu: Gpu, wanted: (flops: number) => boolean): void {
+/**
+ * Declares one test for every case whose FLOPs `wanted` takes and every variant that can run it. Of variants that are others with
+ * other constants (`sibling`), `siblings` says whether they run on the few cases that are marked for them (`marked`), or on all
+ * the others (`rest`, without any other variant).
+ */
+export function checkSuites(
+  gpu: Gpu,
+  wanted: (flops: number) => boolean,
+  siblings: 'marked' | 'rest' = 'marked',
+): void {
   for (const suite of suites) {
     const { op } = suite;
     const cases = suite.cases.filter((one) => wanted(op.flops(callOf(suite, one))));
@@ -25,8 +33,10 @@ export function checkSuites(gpu: Gpu, wanted: (flops: number) => boolean): void 
         const call = callOf(suite, one);
         let want: Float64Array[] | undefined;
         for (const variant of op.variants) {
+          const here =
+            siblings === 'rest' ? variant.sibling && !one.siblings : !variant.sibling || one.siblings;
           const lowering = variant.lower(call, gpu.caps);
-          if (isCannot(lowering)) continue;
+          if (!here || isCannot(lowering)) continue;
           test(`${one.name}: ${variant.name}`, async (context) => {
             const reason = skipReason(gpu, call, lowering);
             context.skip(reason !== undefined, reason);
@@ -55,6 +65,7 @@ export function checkFolding(gpu: Gpu): void {
   };
   for (const suite of suites) {
     for (const variant of suite.op.variants) {
+      if (variant.sibling) continue;
       // The smallest grid of several rows, the last of them not full.
       const [smallest] = suite.cases
         .map((one) => ({ one, workgroups: workgroupsOf(suite, one, variant) }))

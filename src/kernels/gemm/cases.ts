@@ -4,13 +4,18 @@ import { type KernelCase, type OpSuite, type RowsOf, type ShapedCases, uniformAt
 import { type GemmAttrs, gemmOp } from './gemm';
 import { gemmReference } from './reference';
 
-type Options = Partial<GemmAttrs> & { dtype?: Dtype; weightDtype?: Dtype; bench?: boolean };
+interface Options extends Partial<GemmAttrs> {
+  readonly dtype?: Dtype;
+  readonly weightDtype?: Dtype;
+  readonly bench?: boolean;
+  readonly siblings?: boolean;
+}
 
 /** How a product with a transposed first factor stands in a table: the gradient of a weight. */
 const KM: Options = { x: 'km', weight: 'kn' };
 
 function gemmCase(m: number, k: number, n: number, options: Options = {}): KernelCase<GemmAttrs> {
-  const { dtype = 'f32', weightDtype = dtype, bench = false, ...rest } = options;
+  const { dtype = 'f32', weightDtype = dtype, bench = false, siblings = false, ...rest } = options;
   const attrs: GemmAttrs = { bias: false, residual: false, weight: 'nk', ...rest };
   const inputs = [
     tensorType(dtype, attrs.x === 'km' ? [k, m] : [m, k]),
@@ -31,7 +36,7 @@ function gemmCase(m: number, k: number, n: number, options: Options = {}): Kerne
   // Weights are scaled as in a trained network, so that sums stay near 1.
   const fill = (index: number, length: number) =>
     index === 1 ? Float64Array.from({ length }, (_, i) => uniformAt(i, 7) * Math.sqrt(3 / k)) : undefined;
-  return { name, inputs, attrs, fill, bench };
+  return { name, inputs, attrs, fill, bench, siblings };
 }
 
 const shaped: ShapedCases<GemmAttrs> = {
@@ -106,7 +111,7 @@ export const gemmSuite: OpSuite<GemmAttrs> = {
     gemmCase(290, 1024, 4096, { dtype: 'f16', bias: true, activation: 'gelu', bench: true }),
     gemmCase(77, 64, 192, { bias: true, activation: 'quick_gelu' }),
     gemmCase(50, 128, 96, { bias: true, residual: true, activation: 'leaky_relu' }),
-    gemmCase(65, 588, 33, { bias: true }),
+    gemmCase(65, 588, 33, { bias: true, siblings: true }),
     gemmCase(1, 64, 48),
     gemmCase(3, 5, 7, { bias: true, residual: true }),
     // Gradients by x and by the weight (K = 290 tokens), and the corners of their tiles
@@ -116,10 +121,10 @@ export const gemmSuite: OpSuite<GemmAttrs> = {
     gemmCase(768, 290, 1024, { ...KM, dtype: 'f16', out: 'f32', bench: true }),
     gemmCase(21, 64, 96, { weight: 'kn' }),
     gemmCase(3, 8, 4, { weight: 'kn', bias: true }),
-    gemmCase(77, 36, 68, { weight: 'kn', residual: true, activation: 'gelu' }),
+    gemmCase(77, 36, 68, { weight: 'kn', residual: true, activation: 'gelu', siblings: true }),
     gemmCase(67, 6, 36, { weight: 'kn', bias: true, residual: true, activation: 'leaky_relu' }),
     gemmCase(50, 64, 36, { weight: 'kn', dtype: 'f16', weightDtype: 'f32', out: 'f32', residual: true }),
-    gemmCase(68, 77, 132, KM),
+    gemmCase(68, 77, 132, { ...KM, siblings: true }),
     gemmCase(4, 5, 8, { ...KM, bias: true, residual: true, activation: 'quick_gelu' }),
     gemmCase(100, 50, 36, { ...KM, bias: true }),
     gemmCase(50, 77, 33, { ...KM, activation: 'leaky_relu' }),
@@ -131,7 +136,7 @@ export const gemmSuite: OpSuite<GemmAttrs> = {
     gemmCase(129, 20, 66, { activation: 'gelu' }),
     gemmCase(77, 64, 50, { dtype: 'f16', bias: true, residual: true, activation: 'gelu' }),
     gemmCase(5, 7, 9, { dtype: 'f16' }),
-    gemmCase(66, 36, 65, { dtype: 'f16', out: 'f32' }),
+    gemmCase(66, 36, 65, { dtype: 'f16', out: 'f32', siblings: true }),
     gemmCase(33, 64, 40, { weightDtype: 'f16' }),
     // Several blocks of rows; sums of 16 columns an invocation
     gemmCase(163, 68, 36, { bias: true }),
