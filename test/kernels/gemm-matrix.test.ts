@@ -1,0 +1,78 @@
+/** GEMM on matrix units, which no adapter here has: its text compiles in Dawn, and its arithmetic is right where they are emulated. */
+import { expect, test } from 'vitest';
+import { create } from 'webgpu';
+import { MATRIX_FEATURE, PORTABLE } from '../../src/runtime/capabilities';
+import { isCannot, type Lowering } from '../../src/runtime/op';
+import { reflect } from '../../src/runtime/reflect';
+import { specialise } from '../../src/runtime/specialise';
+import { openTestGpu } from '../helpers/gpu';
+import { emulatedMismatch, suite, UNEVEN, withConfig } from './emulated-matrix';
+import { type AnyCase, callOf, usesF16 } from './run-case';
+
+const gpu = await openTestGpu();
+
+/** What an NVIDIA GPU offers through Vulkan, of which most matters here. */
+const TENSOR_CORES = { component: 'f16', result: 'f32', M: 16, N: 16, K: 16 };
+const subgroups = { f16: true, subgroups: true, subgroupMinSize: 32, subgroupMaxSize: 32 };
+const LARGE = withConfig({ ...PORTABLE, ...subgroups, maxWorkgroupStorage: 32768 }, TENSOR_CORES);
+
+const named = suite.op.variants.filter(({ name }) => name.startsWith('matrix'));
+const lowered = (name: string, one: AnyCase, caps = LARGE): Lowering | undefined => {
+  const lowering = named.find((variant) => variant.name === name)!.lower(callOf(suite, one), caps);
+  return isCannot(lowering) ? undefined : lowering;
+};
+
+test('Dawn compiles it, for every layout, tile and split', async () => {
+  // Dawn's null backend has every feature: it checks all texts and computes nothing.
+  const nowhere = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
+  const adapter = (await nowhere.requestAdapter())!;
+  const requiredFeatures = [MATRIX_FEATURE, 'shader-f16', 'subgroups'] as GPUFeatureName[];
+  const device = await adapter.requestDevice({ requiredFeatures });
+  const texts = new Map<string, string>();
+  for (const one of suite.cases.filter((c) => usesF16(callOf(suite, c))))
+    for (const { name } of named)
+      for (const { kernel, ...given } of lowered(name, one)?.dispatches ?? []) {
+        const wgsl = specialise(kernel.name, kernel.wgsl, { ...given, includes: kernel.includes ?? {} });
+        texts.set(wgsl, `${one.name}: ${name}`);
+      }
+  const kinds = ['row_major>(&a', 'col_major>(&a', 'row_major>(&b', 'col_major>(&b', 'partial'];
+  for (const kind of kinds) expect([...texts.keys()].some((text) => text.includes(kind))).toBe(true);
+  for (const [code, label] of texts) {
+    device.pushErrorScope('validation');
+    const module = device.createShaderModule({ code });
+    const { messages } = await module.getCompilationInfo();
+    expect(messages.map(({ lineNum, message }) => `${label}, line ${lineNum}: ${message}`)).toEqual([]);
+    const { entryPoint } = reflect(label, code);
+    // The null backend has no more than 16 KiB of workgroup memory.
+    if (!label.includes('128'))
+      await device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint } });
+    expect((await device.popErrorScope())?.message).toBeUndefined();
+  }
+  // The same check finds what is wrong.
+  device.pushErrorScope('validation');
+  const [code] = [...texts.keys()].filter((text) => text.includes('&a_tile'));
+  device.createShaderModule({
+    code: code!.replace('<Left, row_major>(&a_tile', '<Right, row_major>(&a_tile'),
+  });
+  expect((await device.popErrorScope())?.message).toMatch(/return/);
+  device.destroy();
+});
+
+test('types keep their bits: f16 in f16 or f32, f32 in f32 only, sums in f32', () => {
+  const f16 = suite.cases.find(({ name }) => name === 'f16 66x36x65 to f32')!;
+  const mixed = suite.cases.find(({ name }) => name === 'f32 33x64x40 w f16')!;
+  const typeWith = (one: AnyCase, component: string, result: string) => {
+    const caps = withConfig(LARGE, { ...TENSOR_CORES, component, result });
+    return lowered('matrix', one, caps)?.dispatches[0]?.types?.T;
+  };
+  expect(typeWith(f16, 'f16', 'f32')).toBe('f16');
+  expect(typeWith(f16, 'f32', 'f32')).toBe('f32');
+  expect(typeWith(f16, 'f16', 'f16')).toBeUndefined();
+  expect(typeWith(mixed, 'f16', 'f32')).toBeUndefined();
+  expect(typeWith(mixed, 'f32', 'f32')).toBe('f32');
+});
+
+test('emulated: three slices, ragged in every size, activation and residual', async (context) => {
+  context.skip(!gpu.caps.subgroups, `${gpu.name} has no subgroups`);
+  expect(await emulatedMismatch(gpu, 'f32 77x36x68 gelu residual kn', 'matrix', UNEVEN)).toBeUndefined();
+});
