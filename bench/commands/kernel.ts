@@ -6,11 +6,12 @@ import { measureCeilings } from '../ceiling/ceiling';
 import type { BenchCommand } from '../command';
 import { type LaboratoryRecord, runLaboratory } from '../laboratory/laboratory';
 import type { OwnSource } from '../laboratory/own-kernel';
+import type { OwnReport } from '../laboratory/own-table';
 import { rooflinePage } from '../laboratory/page';
 import { allChoices, caseOf, suiteNamed } from '../laboratory/request';
 import { laboratoryView } from '../laboratory/view';
 import { runOnSave } from '../laboratory/watch';
-import { formatLaboratory } from '../laboratory/words';
+import { formatLaboratory, ownInWords } from '../laboratory/words';
 import { assertWritable, type MeasuringFlags, openGpu, recordOf, writeJson, writeText } from '../measuring';
 import { measuringOptions, seconds } from '../options';
 import { Session } from '../session';
@@ -71,7 +72,17 @@ async function run(flags: Flags, [name]: readonly string[]): Promise<void> {
   const variants = ['all', 'chosen'].includes(flags.variants)
     ? (flags.variants as 'all' | 'chosen')
     : flags.variants.split(',');
-  const request = { suite, case: one, variants, limitMs: 1000 * flags.limit, ...(own && { own }) };
+  const request = {
+    suite,
+    case: one,
+    variants,
+    limitMs: 1000 * flags.limit,
+    ...(own && { own }),
+    // Who is at work on it need not wait for the others' times.
+    onOwn: (report: OwnReport) => {
+      if (report.wrong.length > 0) console.error(ownInWords(report).join('\n  '));
+    },
+  };
   const result = await runLaboratory(session, request, () => measureCeilings(session, false));
   const record: LaboratoryRecord = { ...(await recordOf(session, result.ceilings, date)), ...result };
   console.log(formatLaboratory(record));

@@ -28,6 +28,8 @@ export interface LaboratoryRequest {
   /** `chosen`: the engine's choice for the device. A variant that is named and cannot run is told as such. */
   readonly variants: 'all' | 'chosen' | readonly string[];
   readonly own?: OwnSource;
+  /** Told as soon as the table is done, before anything is timed. */
+  readonly onOwn?: (report: OwnReport) => void;
   /** Longest wait for the own kernel, ms; ten times as long for the engine's. */
   readonly limitMs: number;
 }
@@ -84,6 +86,7 @@ export async function runLaboratory(
   if (request.variants === 'chosen') names.push(chosen);
 
   const report = own && (await tryOnTable(session, { ...suite, op }, own, request).catch(blame(own.name)));
+  if (report) request.onOwn?.(report);
   const ceilings = await measure(); // before failures are noted: of its own ones none may be
   for (const { case: name, reason } of report?.wrong ?? []) {
     session.failed.push({ suite: op.name, case: name, variant: own!.name, reason });
