@@ -29,8 +29,15 @@ export async function diagnose(gpu: Gpu, kernel: KernelSource, spec: Specialisat
   return info.messages
     .filter(({ type }) => type === 'error')
     .map(({ lineNum, linePos, message }) => {
-      const { name, line } = sourceOf(lines[lineNum - 1] ?? '', linePos);
-      return { file: name || kernel.name, line, column: linePos, message: message.replace(MARK, '').trim() };
+      const rest = [(lines[lineNum - 1] ?? '').slice(linePos - 1), ...lines.slice(lineNum)].join('\n');
+      // A line ends with its mark; the copies of a loop that stood on one line all end with the last one's.
+      const [, name, line] = new RegExp(MARK.source).exec(rest) ?? [];
+      return {
+        file: name || kernel.name,
+        line: Number(line ?? 0),
+        column: linePos,
+        message: message.replace(MARK, '').trim(),
+      };
     });
 }
 
@@ -47,11 +54,4 @@ function marked(name: string, text: string): string {
     .split('\n')
     .map((line, i) => (/^\s*\/\/ @/.test(line) ? line : `${line} /*@${name}:${i + 1}*/`))
     .join('\n');
-}
-
-/** The mark that follows a column: an unrolled loop may have put several on a line. */
-function sourceOf(line: string, column: number): { readonly name: string; readonly line: number } {
-  const marks = [...line.matchAll(MARK)];
-  const mark = marks.find(({ index }) => index >= column - 1) ?? marks.at(-1);
-  return { name: mark?.[1] ?? '', line: Number(mark?.[2] ?? 0) };
 }

@@ -140,6 +140,10 @@ test('errors of the compiler are told by the lines of the file, whatever blocks,
   const found = await diagnose(gpu, kernel, { flags: [] });
   expect(found[0]).toMatchObject({ file: 'mine.wgsl', line: 14, column: 10 });
   expect(found[0]!.message).toMatch(/nowhere/);
+  const loop = ['fn f() {', '  // @unroll', '  for (var i = 0u; i < 2u; i++) { nowhere(i); }', '}', ''].join(
+    '\n',
+  );
+  expect((await diagnose(gpu, { name: 'mine.wgsl', wgsl: loop }, {}))[0]).toMatchObject({ line: 3 });
   const inside = await diagnose(
     gpu,
     { ...kernel, includes: { gemm_epilogue: 'fn g() {}\nfn h() { lost(); }' } },
