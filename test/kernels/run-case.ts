@@ -27,9 +27,10 @@ export function usesF16(call: OpCall<unknown>): boolean {
 /** Software adapters take about a millisecond for each workgroup that has barriers: more than these wait for a GPU. */
 const WORKGROUPS_ON_SOFTWARE = 1000;
 
-/** lavapipe's LLVM makes coroutines of kernels with barriers: 40 s and more for these (Mesa 25, November 2026). */
-const compilesSlowly = ({ kernel }: Lowering['dispatches'][number]) =>
-  kernel.name.startsWith('attention_backward_tiled');
+/** lavapipe's LLVM takes 40 s and more for these, the register kernels with heads above 64 (Mesa 25, November 2026). */
+const compilesSlowly = ({ kernel, constants }: Lowering['dispatches'][number]) =>
+  kernel.name.startsWith('attention_backward_tiled') ||
+  (/^attention_backward_(quads|registers)/.test(kernel.name) && Number(constants?.QUADS) > 16);
 
 /** Why a variant is not tried on this device though it could run; undefined when it is. */
 export function skipReason(gpu: Gpu, call: OpCall<unknown>, lowering: Lowering): string | undefined {

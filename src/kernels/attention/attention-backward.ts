@@ -18,11 +18,13 @@ import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, tensorType } from '../../runtime/tensor-type';
 import plainKeysWgsl from './attention_backward_plain_keys.wgsl';
 import plainQueriesWgsl from './attention_backward_plain_queries.wgsl';
+import quadsKeysWgsl from './attention_backward_quads_keys.wgsl';
+import quadsQueriesWgsl from './attention_backward_quads_queries.wgsl';
 import registersKeysWgsl from './attention_backward_registers_keys.wgsl';
 import registersQueriesWgsl from './attention_backward_registers_queries.wgsl';
 import tiledKeysWgsl from './attention_backward_tiled_keys.wgsl';
 import tiledQueriesWgsl from './attention_backward_tiled_queries.wgsl';
-import { pairsOf, sizeObstacle, sizes } from './heads';
+import { pairsOf, QUAD_INCLUDES, quadLanes, quadObstacle, sizeObstacle, sizes } from './heads';
 
 export interface AttentionBackwardAttrs {
   readonly heads: number;
@@ -47,11 +49,12 @@ function lowering(
       ...constants,
     },
     types: { T: call.inputs[0]!.dtype },
-    // Rolled on CPUs: SwiftShader then compiles a pair of kernels in 0.3 s for 3.5 s, and runs them at 0.6 of the speed: a gain
-    // in runs of up to some 30 steps, which is what software adapters are for (two shared cores, November 2026).
-    unroll: !caps.software,
+    // `registers` rolled on CPUs: SwiftShader then compiles a pair of kernels in 0.3 s for 3.5 s, and runs them at 0.6 of the
+    // speed: a gain in runs of up to some 30 steps (two shared cores, November 2026).
+    unroll: variant === 'quads' || !caps.software,
     workgroups,
   };
+  const includes = variant === 'quads' && { includes: QUAD_INCLUDES };
   const bindings = {
     qkv: { input: 0 },
     dy: { input: 2 },
@@ -65,10 +68,14 @@ function lowering(
     dispatches: [
       {
         ...shared,
-        kernel: { name: `attention_backward_${variant}_queries`, wgsl: queriesWgsl },
+        kernel: { name: `attention_backward_${variant}_queries`, wgsl: queriesWgsl, ...includes },
         bindings: { ...bindings, y: { input: 1 } },
       },
-      { ...shared, kernel: { name: `attention_backward_${variant}_keys`, wgsl: keysWgsl }, bindings },
+      {
+        ...shared,
+        kernel: { name: `attention_backward_${variant}_keys`, wgsl: keysWgsl, ...includes },
+        bindings,
+      },
     ],
   };
 }
@@ -133,11 +140,26 @@ export const attentionBackwardOp: Op<AttentionBackwardAttrs> = {
         return sizeObstacle(size, 8, 128) ?? lowering(call, 'tiled', texts, constants, grid, caps);
       },
     },
+    {
+      name: 'quads',
+      lower(call, caps) {
+        const { batch, tokens, heads, size } = sizes(call);
+        const texts = [quadsQueriesWgsl, quadsKeysWgsl] as const;
+        const LANES = quadLanes(caps);
+        const grid = [Math.ceil(tokens / LANES), heads, batch] as const;
+        const constants = { QUADS: size / 4, PARTS: size / 16, LANES };
+        // Wider heads take CPU adapters half a minute to compile.
+        return quadObstacle(size, 96, caps) ?? lowering(call, 'quads', texts, constants, grid, caps);
+      },
+    },
   ],
 
   choose(call, caps) {
     const { size } = sizes(call);
     if (size % 4 !== 0 || size > 128) return 'plain';
+    // Five times as fast as `registers` (T = 50, 77, 290, heads of 32 and 64; SwiftShader and lavapipe). SwiftShader compiles for 0.2
+    // to 1 s more, which less work would win back in hundreds of runs only (2 shared cores, November 2026).
+    if (caps.software && !quadObstacle(size, 96, caps) && this.flops(call) >= 2e6) return 'quads';
     return caps.software || size % 8 !== 0 ? 'registers' : 'tiled';
   },
 

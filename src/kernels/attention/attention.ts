@@ -11,12 +11,20 @@ import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { describe } from '../../runtime/tensor-type';
-import broadcastWgsl from './attention_broadcast.wgsl';
 import plainWgsl from './attention_plain.wgsl';
+import quadsWgsl from './attention_quads.wgsl';
 import registersWgsl from './attention_registers.wgsl';
 import tiledWgsl from './attention_tiled.wgsl';
 import { attentionBackwardOp } from './attention-backward';
-import { chokesOnUnrolling, laneObstacle, pairsOf, sizeObstacle, sizes } from './heads';
+import {
+  chokesOnUnrolling,
+  pairsOf,
+  QUAD_INCLUDES,
+  quadLanes,
+  quadObstacle,
+  sizeObstacle,
+  sizes,
+} from './heads';
 
 export interface AttentionAttrs {
   readonly heads: number;
@@ -40,11 +48,11 @@ function lowering(
     variant: name,
     dispatches: [
       {
-        kernel: { name: `attention_${name}`, wgsl },
+        kernel: { name: `attention_${name}`, wgsl, ...(name === 'quads' && { includes: QUAD_INCLUDES }) },
         constants: { TOKENS: tokens, HEADS: heads, SCALE: 1 / Math.sqrt(size), CAUSAL: causal, ...constants },
         types: { T: call.inputs[0]!.dtype },
         flags: saveLse ? ['LSE'] : [],
-        unroll: !chokesOnUnrolling(caps),
+        unroll: name === 'quads' || !chokesOnUnrolling(caps),
         bindings,
         workgroups,
       },
@@ -97,14 +105,13 @@ export const attentionOp: Op<AttentionAttrs> = {
       },
     },
     {
-      name: 'broadcast',
+      name: 'quads',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const LANES = caps.subgroupMinSize;
-        const obstacle = laneObstacle(caps) ?? sizeObstacle(size, 4 * LANES, 128);
-        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
-        const constants = { QUADS: size / 4, LANES, PARTS: size / 4 / LANES };
-        return obstacle ?? lowering(call, 'broadcast', broadcastWgsl, constants, grid, caps);
+        const LANES = quadLanes(caps);
+        const grid = [Math.ceil(tokens / LANES), heads, batch] as const;
+        const constants = { QUADS: size / 4, PARTS: size / 16, LANES };
+        return quadObstacle(size, 128, caps) ?? lowering(call, 'quads', quadsWgsl, constants, grid, caps);
       },
     },
   ],
@@ -113,9 +120,9 @@ export const attentionOp: Op<AttentionAttrs> = {
     const { size } = sizes(call);
     if (size % 4 !== 0 || size > 128) return 'plain';
     const fits = 2 * 16 * size * 4 <= caps.maxWorkgroupStorage;
-    // Loads of keys and values shared: 1.3 to 1.7 times as fast as `registers`, compiled in half the time (T = 65, 77, 290, heads of
-    // 64 and 80; SwiftShader, 2 shared cores, November 2026).
-    if (caps.software && !laneObstacle(caps) && size % (4 * caps.subgroupMinSize) === 0) return 'broadcast';
+    // Loads shared by four queries: two to three times as fast as `registers` on SwiftShader and four times on lavapipe, compiled
+    // in half the time (T = 77, 290, heads of 64; 2 shared cores, November 2026).
+    if (caps.software && !quadObstacle(size, 128, caps)) return 'quads';
     return caps.software || !fits ? 'registers' : 'tiled';
   },
 

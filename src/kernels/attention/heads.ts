@@ -1,6 +1,7 @@
 /** What attention and its gradient share: how packed projections divide into heads, and what kernels ask of a head's size. */
 import type { Capabilities } from '../../runtime/capabilities';
 import type { Cannot, OpCall } from '../../runtime/op';
+import quadShareWgsl from './quad_share.wgsl';
 
 export function sizes(call: Pick<OpCall<{ readonly heads: number }>, 'inputs' | 'attrs'>) {
   const [batch, tokens, width3] = call.inputs[0]!.shape as readonly [number, number, number];
@@ -25,11 +26,15 @@ export function sizeObstacle(size: number, step: number, most: number): Cannot |
   return size > most ? { cannot: `head size ${size} is above ${most}` } : undefined;
 }
 
-/** Why kernels that broadcast cannot count on subgroups of one small size, and unrolled bodies, if they cannot. */
-export function laneObstacle(caps: Capabilities): Cannot | undefined {
-  const { subgroups, subgroupMinSize: least, subgroupMaxSize: most } = caps;
-  if (chokesOnUnrolling(caps)) return { cannot: 'it must be unrolled, which takes this adapter minutes' };
-  return subgroups && least === most && least === 4
-    ? undefined
-    : { cannot: 'subgroups do not have 4 invocations' };
+/** Queries or keys of a workgroup of the quads' kernels: on CPUs more leave more invocations idle at the end. */
+export function quadLanes(caps: Capabilities): number {
+  return caps.software ? 8 : 64;
+}
+
+/** `KernelSource.includes` of the quads' kernels. */
+export const QUAD_INCLUDES = { quad_share: quadShareWgsl };
+
+export function quadObstacle(size: number, most: number, caps: Capabilities): Cannot | undefined {
+  if (!caps.subgroups || caps.subgroupMinSize < 4) return { cannot: 'there are no subgroups of 4 or more' };
+  return sizeObstacle(size, 16, most);
 }

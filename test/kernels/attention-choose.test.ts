@@ -1,0 +1,53 @@
+/** Which variant of attention and of its gradient each kind of device gets for the shapes of CLIP's towers. */
+import { expect, test } from 'vitest';
+import { attentionOp } from '../../src/kernels/attention/attention';
+import { attentionBackwardOp } from '../../src/kernels/attention/attention-backward';
+import { type Capabilities, PORTABLE } from '../../src/runtime/capabilities';
+import { tensorType } from '../../src/runtime/tensor-type';
+
+const lanes = (size: number) => ({ subgroups: true, subgroupMinSize: size, subgroupMaxSize: size });
+const DEVICES = {
+  swiftshader: { ...PORTABLE, software: true, ...lanes(4) },
+  lavapipe: {
+    ...PORTABLE,
+    software: true,
+    f16: true,
+    ...lanes(8),
+    maxInvocations: 1024,
+    maxWorkgroupStorage: 32768,
+  },
+  'CPU without subgroups': { ...PORTABLE, software: true },
+  'portable GPU': PORTABLE,
+  'large GPU': { ...PORTABLE, f16: true, ...lanes(32), maxInvocations: 1024, maxWorkgroupStorage: 49152 },
+} satisfies Record<string, Capabilities>;
+
+const qkvOf = (batch: number, tokens: number, heads: number, size: number) =>
+  tensorType('f32', [batch, tokens, 3 * heads * size]);
+
+/** [device, batch, tokens, heads, head size, forward, backward] */
+const table: [keyof typeof DEVICES, number, number, number, number, string, string][] = [
+  ['swiftshader', 1, 290, 16, 64, 'quads', 'quads'],
+  ['swiftshader', 2, 77, 12, 64, 'quads', 'quads'],
+  ['swiftshader', 1, 257, 16, 80, 'quads', 'quads'],
+  ['swiftshader', 1, 17, 2, 16, 'quads', 'registers'], // too little work for the longer compilation
+  ['swiftshader', 1, 290, 8, 128, 'quads', 'registers'],
+  ['swiftshader', 1, 290, 8, 12, 'registers', 'registers'],
+  ['swiftshader', 1, 290, 8, 5, 'plain', 'plain'],
+  ['lavapipe', 1, 290, 16, 64, 'quads', 'quads'],
+  ['lavapipe', 1, 257, 16, 80, 'quads', 'quads'],
+  ['CPU without subgroups', 1, 290, 16, 64, 'registers', 'registers'],
+  ['portable GPU', 1, 290, 16, 64, 'tiled', 'tiled'],
+  ['portable GPU', 1, 257, 16, 80, 'tiled', 'tiled'],
+  ['portable GPU', 1, 290, 8, 12, 'tiled', 'registers'],
+  ['portable GPU', 1, 290, 1, 160, 'plain', 'plain'],
+  ['large GPU', 1, 290, 16, 64, 'tiled', 'tiled'],
+  ['large GPU', 16, 290, 16, 64, 'tiled', 'tiled'],
+];
+
+test.each(table)('%s, B=%i T=%i heads=%ix%i: %s, %s', (device, batch, tokens, heads, size, ahead, back) => {
+  const inputs = [qkvOf(batch, tokens, heads, size)];
+  const caps = DEVICES[device];
+  const attrs = { heads, causal: false, saveLse: true };
+  expect(attentionOp.choose({ inputs, outputs: [], attrs }, caps)).toBe(ahead);
+  expect(attentionBackwardOp.choose({ inputs, outputs: [], attrs }, caps)).toBe(back);
+});
