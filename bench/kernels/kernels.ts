@@ -2,7 +2,7 @@
 import { suites } from '../../src/kernels/suites';
 import { DeviceLostError, OptionError } from '../../src/runtime/errors';
 import type { Graph } from '../../src/runtime/graph';
-import { isCannot } from '../../src/runtime/op';
+import { isCannot, type Op } from '../../src/runtime/op';
 import { chosenVariant } from '../../src/runtime/tuned';
 import { type AnyCase, type AnySuite, callOf, skipReason, usesF16 } from '../../test/kernels/run-case';
 import { type AddRepetition, GraphTimer, storeOf, type TimerOptions } from '../graph-timer';
@@ -129,6 +129,14 @@ function variantsOf(
   });
 }
 
+/** One repetition of a case: operands are the weights `x0`, `x1`, ..., results the outputs `y0.<repeat>`, ... */
+export function addCase(g: Graph, op: Op<unknown>, one: AnyCase, repeat = 0): void {
+  const inputs = one.inputs.map((type, i) => g.weight(`x${i}`, type.dtype, type.shape));
+  g.apply(op, inputs, one.attrs).forEach((y, i) => {
+    g.output(`y${i}.${repeat}`, y);
+  });
+}
+
 /** Compiles, runs once, checks, calibrates. Undefined, and noted, when the kernel fails or is wrong. */
 export async function prepare(
   session: Session,
@@ -145,12 +153,7 @@ export async function prepare(
   const call = callOf(suite, one);
   const operands = checker.operands(one).map((values, i) => ({ type: one.inputs[i]!, values }));
   const store = await storeOf(session.gpu, operands);
-  const add: AddRepetition = (g: Graph, repeat: number) => {
-    const inputs = one.inputs.map((type, i) => g.weight(`x${i}`, type.dtype, type.shape));
-    g.apply(op, inputs, one.attrs).forEach((y, i) => {
-      g.output(`y${i}.${repeat}`, y);
-    });
-  };
+  const add: AddRepetition = (g, repeat) => addCase(g, op, one, repeat);
   const options: TimerOptions = { weights: store, variants: { [op.name]: variant } };
   let timer: GraphTimer | undefined;
   const destroy = () => {

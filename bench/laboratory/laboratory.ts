@@ -6,12 +6,12 @@ import type { Capabilities } from '../../src/runtime/capabilities';
 import { DeviceLostError, MlaLpError, OptionError } from '../../src/runtime/errors';
 import { Graph } from '../../src/runtime/graph';
 import { type Cannot, isCannot, type Lowering, type Op } from '../../src/runtime/op';
-import { plan } from '../../src/runtime/plan';
+import { plan, type Step } from '../../src/runtime/plan';
 import { specialise } from '../../src/runtime/specialise';
 import { TunedLookup } from '../../src/runtime/tuned';
 import { type AnyCase, type AnySuite, callOf, skipReason, usesF16 } from '../../test/kernels/run-case';
 import type { Verifier } from '../kernels/check';
-import { prepare, type Ready } from '../kernels/kernels';
+import { addCase, prepare, type Ready } from '../kernels/kernels';
 import { interleave } from '../measure';
 import { type BenchRecord, type Ceilings, type Floor, type Row, rowOf, shareOf } from '../record';
 import type { Session } from '../session';
@@ -63,10 +63,11 @@ export type LaboratoryRecord = Omit<BenchRecord, 'rows' | 'versions'> &
   LaboratoryResult & { readonly versions: Readonly<Record<string, unknown>> };
 
 /**
- * @param measure the ceilings; asked when the own kernel has been looked at, and sets the session's clock.
- * What got no time goes to `session.skipped` (cannot run) and `session.failed` (wrong, broken, endless).
- * @throws OptionError for a variant that is not there and a kernel that breaks the contract; GpuError with file and line for one that
- * does not compile; TimeLimitError for one that does not end, after which the device is of no use.
+ * Looks at the own kernel, measures the ceilings, checks each variant, then times those that are right, in turns. What got no time goes to
+ * `session.skipped` (cannot run) and `session.failed` (wrong or broken).
+ * @param measure the ceilings; sets the session's clock.
+ * @throws OptionError for a variant that is not there and a kernel that breaks the contract; WgslError with file and line for one that
+ * does not compile; TimeLimitError for one that does not end, after which the device is of no use; MlaLpError when the device is lost.
  */
 export async function runLaboratory(
   session: Session,
@@ -124,11 +125,16 @@ export async function runLaboratory(
         own: variant === own?.name,
       };
     });
-    const [step] = plan(graphOf(op, one, 0), gpu.caps, {
-      variants: { [op.name]: suite.op.variants[0]!.name },
-    }).steps;
-    const floor = { flops: step!.flops, bytes: step!.bytes };
-    return { op: op.name, case: one.name, ceilings, floor, chosen, rows, ...(report && { own: report }) };
+    const { flops, bytes } = stepOf(session, op, one, op.variants[0]!.name);
+    return {
+      op: op.name,
+      case: one.name,
+      ceilings,
+      floor: { flops, bytes },
+      chosen,
+      rows,
+      ...(report && { own: report }),
+    };
   } finally {
     bar.finish();
     for (const { destroy } of ready) destroy();
@@ -218,23 +224,19 @@ function limitsOf({ dispatches }: Lowering, caps: Capabilities): Occupancy {
 /** All pipelines of a variant at once, as an executable compiles them; ms. */
 async function compile(session: Session, op: Op<unknown>, one: AnyCase, variant: string): Promise<number> {
   const { gpu } = session;
-  const { steps } = plan(graphOf(op, one, 0), gpu.caps, { variants: { [op.name]: variant } });
+  const { dispatches } = stepOf(session, op, one, variant);
   const start = performance.now();
   await Promise.all(
-    steps[0]!.dispatches.map(({ dispatch, wgsl, layout }) =>
-      gpu.pipeline(dispatch.kernel.name, wgsl, layout),
-    ),
+    dispatches.map(({ dispatch, wgsl, layout }) => gpu.pipeline(dispatch.kernel.name, wgsl, layout)),
   );
   return performance.now() - start;
 }
 
-function graphOf(op: Op<unknown>, one: AnyCase, repeat: number): Graph {
+/** The case as one step of a plan. */
+function stepOf(session: Session, op: Op<unknown>, one: AnyCase, variant: string): Step {
   const g = new Graph();
-  const inputs = one.inputs.map((type, i) => g.weight(`x${i}`, type.dtype, type.shape));
-  g.apply(op, inputs, one.attrs).forEach((y, i) => {
-    g.output(`y${i}.${repeat}`, y);
-  });
-  return g;
+  addCase(g, op, one);
+  return plan(g, session.gpu.caps, { variants: { [op.name]: variant } }).steps[0]!;
 }
 
 /** Says during which kernel the device was lost: drivers end those that take too long that way. */
