@@ -354,6 +354,30 @@ describe('on a device', async () => {
     }
   });
 
+  test('a choice that is wrong itself is no measure of others', async () => {
+    const broken = { ...op, choose: () => 'wrong' };
+    const own = new Graph();
+    own.output('y', own.apply(broken, [own.input('x', 'f32', [512])], null)[0]!);
+    const compile: Situation['compile'] = (table) =>
+      Executable.compile(gpu, plan(own, gpu.caps, { tuned: table }), store);
+    const session = new Session(gpu, { budget: 1, quiet: true });
+    const options = {
+      budget: 5,
+      margin: 0.03,
+      clock: 'wall',
+      dryRun: true,
+      to: join(folder, 'none'),
+    } as const;
+    const found: string[] = [];
+    const rows = await tune(session, [async () => [{ ...situation, graph: own, compile }]], {
+      ...options,
+      suites: [anySuite(doubleSuite(broken, [type]))],
+      print: (line) => found.push(line),
+    });
+    expect(rows).toEqual([]);
+    expect(found.join('\n')).toContain('wrong itself is wrong: output 0, element 0');
+  });
+
   test('whatever a table names, results stay what they are', async () => {
     const block = new Graph();
     const x = block.input('x', 'f32', [1, 20, 64]);
