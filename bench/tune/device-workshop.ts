@@ -3,7 +3,7 @@ import type { OpSuite } from '../../src/kernels/suite';
 import { TOLERANCE } from '../../src/kernels/tolerance';
 import { DeviceLostError, MlaLpError } from '../../src/runtime/errors';
 import type { Executable, OutputData } from '../../src/runtime/executable';
-import type { Op, OpCall } from '../../src/runtime/op';
+import type { Lowering, Op, OpCall } from '../../src/runtime/op';
 import { sizeOf } from '../../src/runtime/tensor-type';
 import { describeCall, legalVariants, type TunedTable, tuningKey } from '../../src/runtime/tuned';
 import {
@@ -238,13 +238,22 @@ function tunable(
   return { calls: [...calls.values()].sort((a, b) => b.share - a.share), known };
 }
 
-/** The plain variant is there to be right: on large calls it takes seconds to find out that it is slow. */
+const hasBarriers = ({ dispatches }: Lowering) =>
+  dispatches.some(({ kernel }) => kernel.wgsl.includes('workgroupBarrier'));
+
+/**
+ * Every variant that applies but two kinds that could only waste the budget: on large calls the plain one, which is there to be right; and
+ * on software adapters those with barriers, which take up to a minute to compile there, and lose.
+ */
 function candidates({ gpu }: Executable, op: Op<unknown>, call: OpCall<unknown>, choice: string): string[] {
-  const large = op.flops(call) > FLOPS_IN_TESTS;
+  const plain = op.flops(call) > FLOPS_IN_TESTS ? op.variants[0]!.name : undefined;
   return [...legalVariants(op, call, gpu.caps)]
     .filter(
       ([name, lowering]) =>
-        name !== choice && !skipReason(gpu, call, lowering) && !(large && name === op.variants[0]!.name),
+        name !== choice &&
+        name !== plain &&
+        !(gpu.caps.software && hasBarriers(lowering)) &&
+        !skipReason(gpu, call, lowering),
     )
     .map(([name]) => name);
 }
