@@ -41,9 +41,9 @@ function epilogueOf({ attrs: { bias, residual, activation } }: GemmCall): {
 } {
   return {
     bindings: {
+      y: { output: 0 },
       ...(bias && { bias: { input: 2 } }),
       ...(residual && { residual: { input: bias ? 3 : 2 } }),
-      y: { output: 0 },
     },
     flags: [bias && 'BIAS', residual && 'RESIDUAL', activation?.toUpperCase()].filter(
       (flag) => typeof flag === 'string',
