@@ -73,7 +73,7 @@ export async function openGpu(): Promise<Gpu> {
   const choice = await acquireAdapter();
   const gpu = await Gpu.open(choice, await loadTuning(choice.adapter.info, choice.software));
   console.error(`${gpu.name}: ${gpu.choice.reason}`);
-  for (const note of gpu.tuning?.notes ?? []) console.error(note);
+  for (const note of gpu.notes) console.error(note);
   return gpu;
 }
 

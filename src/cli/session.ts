@@ -54,7 +54,6 @@ async function open(options: SessionOptions): Promise<Pick<Session, 'gpu' | 'cli
   const gpu = await openDevice();
   if (!quiet) {
     console.error(`Adapter: ${gpu.name}. ${gpu.choice.reason}`);
-    for (const note of gpu.tuning?.notes ?? []) console.error(note);
   }
   let bar: ReturnType<typeof progressBar> | undefined;
   const clip = await loadClip(gpu, weights, {
@@ -73,6 +72,7 @@ async function open(options: SessionOptions): Promise<Pick<Session, 'gpu' | 'cli
     gpu.destroy();
     throw error;
   });
+  if (!quiet) for (const note of gpu.notes) console.error(note);
   return { gpu, clip };
 }
 

@@ -1,6 +1,7 @@
 import { blobBytes } from '../io/bytes';
 import { asClipWeights } from '../io/clip-names';
 import { openWeights } from '../io/open-weights';
+import { checkMatrixUnits } from '../kernels/gemm/matrix-check';
 import { Clip } from '../model/clip';
 import { readClipConfig } from '../model/clip-config';
 import { syntheticClip } from '../model/synthetic';
@@ -44,6 +45,7 @@ export async function loadClip(
 ): Promise<Clip> {
   const { precision = 'f32', onProgress, heads, textHeads } = options;
   gpu.requirePrecision(precision);
+  if (precision === 'f16') await checkMatrixUnits(gpu);
   const synthetic = typeof weights === 'string' && weights.startsWith('synthetic:');
   const stored = synthetic ? syntheticClip(weights.slice('synthetic:'.length)) : await openTensors(weights);
   return closingOnError(stored, () => {

@@ -43,12 +43,14 @@ const NEEDED_LIMITS = {
 export type Precision = 'f32' | 'f16';
 
 export class Gpu {
-  readonly caps: Capabilities;
   readonly info: GPUAdapterInfo;
+  /** Whole sentences that a user of this device should read. */
+  readonly notes: string[] = [];
   /** Live GPU bytes that this object allocated. */
   allocatedBytes = 0;
   /** Most bytes that were ever live at once. */
   peakBytes = 0;
+  #caps: Capabilities;
   #lost: DeviceLostError | undefined;
   /** Reported by the implementation and not thrown yet. */
   #failure: MlaLpError | undefined;
@@ -67,7 +69,8 @@ export class Gpu {
   ) {
     this.info = choice.adapter.info;
     const caps = readCapabilities(device, this.info, choice.software);
-    this.caps = tuning ? { ...caps, tuned: tuning.table } : caps;
+    this.#caps = tuning ? { ...caps, tuned: tuning.table } : caps;
+    this.notes.push(...(tuning?.notes ?? []));
     device.lost.then((info) => {
       const lost = new DeviceLostError(
         info.reason === 'destroyed'
@@ -113,6 +116,17 @@ export class Gpu {
         );
       });
     return new Gpu(choice, device, tuning);
+  }
+
+  /** What plans may count on. */
+  get caps(): Capabilities {
+    return this.#caps;
+  }
+
+  /** For plans from here on: matrix units that computed wrongly are worse than none. */
+  withoutMatrixUnits(reason: string): void {
+    this.#caps = { ...this.#caps, matrixConfigs: [] };
+    this.notes.push(`The matrix units of ${this.name} are not used: ${reason}.`);
   }
 
   /** What the adapter is called on screen. */

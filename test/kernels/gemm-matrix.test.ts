@@ -1,8 +1,13 @@
 /** GEMM on matrix units, which no adapter here has: its text compiles in Dawn, and its arithmetic is right where they are emulated. */
-import { expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { create } from 'webgpu';
+import { gemmOp } from '../../src/kernels/gemm/gemm';
+import type { GemmAttrs } from '../../src/kernels/gemm/lowering';
+import { checkMatrixUnits, matrixFault } from '../../src/kernels/gemm/matrix-check';
+import { acquireAdapter } from '../../src/platform/node/adapter';
 import { MATRIX_FEATURE, PORTABLE } from '../../src/runtime/capabilities';
-import { isCannot, type Lowering } from '../../src/runtime/op';
+import { Gpu } from '../../src/runtime/device';
+import { isCannot, type Lowering, type Variant } from '../../src/runtime/op';
 import { reflect } from '../../src/runtime/reflect';
 import { specialise } from '../../src/runtime/specialise';
 import { openTestGpu } from '../helpers/gpu';
@@ -75,4 +80,41 @@ test('types keep their bits: f16 in f16 or f32, f32 in f32 only, sums in f32', (
 test('emulated: three slices, ragged in every size, activation and residual', async (context) => {
   context.skip(!gpu.caps.subgroups, `${gpu.name} has no subgroups`);
   expect(await emulatedMismatch(gpu, 'f32 77x36x68 gelu residual kn', 'matrix', UNEVEN)).toBeUndefined();
+});
+
+describe('asked before a model relies on them', () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  test('right products pass, wrong ones are found', async (context) => {
+    context.skip(!gpu.caps.f16, `${gpu.name} has no shader-f16`);
+    expect(await matrixFault(gpu, 'plain')).toBeUndefined();
+    expect(await matrixFault(gpu)).toBeUndefined(); // no such units
+    const variants = gemmOp.variants.map(
+      ({ name, lower }): Variant<GemmAttrs> => ({
+        name,
+        lower(call, caps) {
+          const lowering = lower(call, caps);
+          if (isCannot(lowering)) return lowering;
+          const dispatches = lowering.dispatches.map((one) => {
+            const wgsl = one.kernel.wgsl.replace('sum += ', 'sum -= ');
+            return { ...one, kernel: { ...one.kernel, wgsl } };
+          });
+          return { ...lowering, dispatches };
+        },
+      }),
+    );
+    expect(await matrixFault(gpu, 'plain', { ...gemmOp, variants })).toMatch(/^element 0 of a product was/);
+  });
+
+  test('a device on which they fail goes on without them', async () => {
+    const own = await Gpu.open(await acquireAdapter());
+    const caps = withConfig({ ...own.caps, ...subgroups, maxWorkgroupStorage: 32768 }, TENSOR_CORES);
+    const pretended = vi.spyOn(own, 'caps', 'get').mockReturnValue(caps);
+    await checkMatrixUnits(own);
+    expect(own.notes.join()).toMatch(/matrix units of .* are not used: .*gemm_matrix/);
+    pretended.mockRestore();
+    expect(own.caps.matrixConfigs).toEqual([]);
+    expect(await matrixFault(own, 'plain')).toEqual(own.caps.f16 ? undefined : expect.any(String));
+    own.destroy();
+  });
 });
