@@ -1,12 +1,11 @@
 import { readCalibration, type SavedCalibration } from '../evaluation/calibration';
 import { openCheckpoint } from '../io/checkpoint';
-import type { ActivationKind } from '../kernels/activation/activation';
 import type { Clip } from '../model/clip';
 import { gridFor } from '../model/clip-config';
 import { type Detection, Detector, type Method } from '../model/detector';
 import { fixedColumns } from '../model/fixed-columns';
 import { weightsIdentity } from '../model/identity';
-import { presetNamed } from '../model/presets';
+import { type Preset, presetNamed } from '../model/presets';
 import {
   DEFAULT_OBJECT,
   fixedPrompts,
@@ -14,6 +13,7 @@ import {
   type PromptSet,
   parsePrompts,
 } from '../model/prompts';
+import { savedColumns } from '../model/saved-columns';
 import { syntheticCheckpoint } from '../model/synthetic';
 import type { TensorSource } from '../model/tensor-source';
 import { loadWeights } from '../model/weight-loader';
@@ -137,7 +137,7 @@ export class MlaLp implements DetectionModel {
       const { bank, bankMemory } = options;
       if (bank !== undefined) opened = await openBank(clip, bank, owner, bankMemory);
       const text = trained?.hasPrompts
-        ? await learnedColumns(clip, trained.source, preset.activation, preset.causalPrompts)
+        ? await learnedColumns(clip, trained.source, preset)
         : await fixedColumns(clip, sentencesFor(options, made), preset.activation);
       clip.releaseText();
       // Scores of another size, preset or sentence are other scores.
@@ -239,12 +239,18 @@ export async function trainedWith(
   };
 }
 
+/** Out of the checkpoint, where it keeps those of its prompts as this model would compute them; else the text tower computes them. */
 async function learnedColumns(
   clip: Clip,
   checkpoint: TensorSource,
-  activation: ActivationKind,
-  causal: boolean,
+  { name, activation, causalPrompts: causal }: Preset,
 ): Promise<Float32Array<ArrayBuffer>> {
+  const { metadata } = checkpoint;
+  // Of these CLIP weights: `trainedWith` has seen to it.
+  const same = metadata.has('weights') && metadata.get('preset') === name;
+  const precise = metadata.get('precision') === 'f32' || metadata.get('precision') === clip.precision;
+  const saved = same && precise ? await savedColumns(checkpoint, clip.config.embed) : undefined;
+  if (saved) return saved;
   const contexts = new BufferStore(clip.gpu);
   try {
     const wanted = new Graph();

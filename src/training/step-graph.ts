@@ -127,7 +127,11 @@ export function accumulateGradients(
 }
 
 /** f32 [2, embed]: of learned prompts, or constant. */
-function textColumns(g: Graph, parameters: ReadonlyMap<string, Tensor>, options: StepGraphOptions): Tensor {
+function textColumns(
+  g: Graph,
+  parameters: ReadonlyMap<string, Tensor>,
+  options: Omit<StepGraphOptions, 'masks'>,
+): Tensor {
   const { config, prompts, preset } = options;
   if (!prompts) return g.weight('text.columns', 'f32', [2, config.embed]);
   const { counts, length } = prompts;
@@ -140,6 +144,18 @@ function textColumns(g: Graph, parameters: ReadonlyMap<string, Tensor>, options:
     counts,
     { ...options, training: true, causal: preset.causalPrompts },
   );
+}
+
+/**
+ * Learned prompts alone, as the step sees them. Weights: the text tower's, prompt.tokens, prompt.ends and the context vectors.
+ * Output: columns f32 [2, embed], unit rows, normal first.
+ */
+export function columnsGraph(options: Omit<StepGraphOptions, 'masks'>): Graph {
+  const g = new Graph();
+  const prompts = options.parameters.filter(({ group }) => group === 'prompts');
+  const parameters = new Map(prompts.map((p) => [p.name, g.weight(p.name, 'f32', p.shape)]));
+  g.output('columns', textColumns(g, parameters, options));
+  return g;
 }
 
 export function maskInput(

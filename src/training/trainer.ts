@@ -12,6 +12,7 @@ import { fixedColumns } from '../model/fixed-columns';
 import { sha256, weightsIdentity } from '../model/identity';
 import { type BankTensor, bankTensors } from '../model/memory-bank-tensors';
 import { DEFAULT_OBJECT, fixedPrompts, learnablePromptTokens, type PromptSet } from '../model/prompts';
+import { COLUMNS, columnsText } from '../model/saved-columns';
 import type { Spill } from '../model/spill';
 import { elementCount, type TensorSource } from '../model/tensor-source';
 import { BufferStore } from '../runtime/buffer-store';
@@ -25,12 +26,12 @@ import { bankGraph } from './memory-bank';
 import { type TrainedMethod, trainedMethod } from './methods';
 
 import { completeOptions, type TrainingOptions } from './options';
-import { initialValues, type Parameter, type ParameterGroup } from './parameters';
+import { contextName, initialValues, type Parameter, type ParameterGroup } from './parameters';
 import type { TrainingSample } from './samples';
 import { rateFactor } from './schedule';
 import type { SavedTensor, TrainingState } from './state';
 
-import { gradientName, type StepGraphOptions, trainedParameters } from './step-graph';
+import { columnsGraph, gradientName, type StepGraphOptions, trainedParameters } from './step-graph';
 
 import { normsName, SLOTS, slotName, updateGraph } from './update-graph';
 
@@ -323,12 +324,27 @@ export class Trainer {
       metadata.set('data', this.identities.data);
       metadata.set('updates', JSON.stringify(this.#updates));
       metadata.set('scale', JSON.stringify({ value: this.#scale, calm: this.#calm }));
-    } else if (this.samples.every(({ group }) => group === undefined)) {
+    } else if (this.graph.prompts) metadata.set(COLUMNS, await this.#columns(values));
+    if (what === 'model' && this.samples.every(({ group }) => group === undefined)) {
       // The memory bank can be made again from these.
       const normals = this.samples.filter(({ abnormal }) => !abnormal).map((s) => s.identity.trim());
       metadata.set('normals', JSON.stringify(normals));
     }
     return { parameters: values, slots, metadata };
+  }
+
+  /** Text columns of the present prompts, for the model's file. */
+  async #columns(values: ReadonlyMap<string, SavedTensor>): Promise<string> {
+    const executable = await this.clip.compile(columnsGraph(this.graph), this.store);
+    try {
+      const { columns } = await executable.run({});
+      const [normal, abnormal] = (['normal', 'abnormal'] as const).map(
+        (kind) => values.get(contextName(kind))!.values,
+      ) as [Float32Array, Float32Array];
+      return await columnsText(columns as Float32Array, { normal, abnormal });
+    } finally {
+      executable.destroy();
+    }
   }
 
   /** The trained model as weights that `MlaLp.load` takes, without a file. */

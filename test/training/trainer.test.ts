@@ -161,6 +161,45 @@ test('a model says what its memory bank can be made of again', async () => {
   expect(said).toEqual(['mla-lp', 'paper', '56', 'f32', '2', 'Tiny']);
 });
 
+test('a model keeps its text columns, as long as they are those of its prompts', async () => {
+  const text: string[] = [];
+  const watched = {
+    ...weights,
+    read(name: string, start?: number, end?: number) {
+      if (!name.startsWith('visual.') && end === undefined) text.push(name);
+      return weights.read(name, start, end);
+    },
+  };
+  const trainer = await Trainer.create(clip, samples, { ...BASE, augment: false, steps: 1 });
+  for await (const _ of trainer.run());
+  const checkpoint = await trainer.checkpoint();
+  await trainer.destroy();
+  const load = async (changes: Partial<typeof checkpoint>, options: MlaLpOptions = {}) => {
+    const own = new Clip(gpu, watched, readClipConfig(weights), 'f32');
+    const model = await MlaLp.load(own, { ...options, checkpoint: { ...checkpoint, ...changes } });
+    await model.destroy();
+    own.vision.destroy();
+    return model.text;
+  };
+  const without = new Map([...checkpoint.metadata].filter(([key]) => key !== 'columns'));
+  const computed = await load({ metadata: without });
+  const reads = text.splice(0).length;
+  const kept = await load({});
+  expect([reads > 0, text.length]).toEqual([true, 0]);
+  expect(relativeError(kept, computed)).toBeLessThan(1e-5);
+  // Other prompts, or another preset than that of training, have other columns.
+  const changed = await load({
+    async read(name, start, end) {
+      const values = await checkpoint.read(name, start, end);
+      return name === 'prompt_learner.ctx.normal_end' ? values.map((v) => v + 0.1) : values;
+    },
+  });
+  expect(text.splice(0).length).toBe(reads);
+  expect(relativeError(changed, kept)).toBeGreaterThan(1e-4);
+  await load({}, { preset: 'authors' });
+  expect(text.splice(0).length).toBe(reads);
+});
+
 test('micro-batches add up to the batch', async () => {
   const whole = await train(2, { batch: 4, augment: false });
   const parts = await train(2, { batch: 4, microBatch: 3, augment: false });
