@@ -71,11 +71,19 @@ function bottlenecks(g: Graph, x: Tensor, stage: number, options: AdapterOptions
   return { seg: mid('seg'), det: mid('det') };
 }
 
-/** out = LeakyReLU(mid W2^T) of both heads, mixed into the stream (eq. 4). */
+/**
+ * out = LeakyReLU(mid W2^T) of both heads, mixed into the stream (eq. 4) as they are computed. Training keeps them apart: their own
+ * signs tell the slope of LeakyReLU, and a sum does not.
+ */
 function mixBack(g: Graph, x: Tensor, mids: StageFeatures, stage: number, options: AdapterOptions): Tensor {
-  const out = (head: 'seg' | 'det') =>
-    gemm(g, mids[head], adapterWeight(g, head, stage, 'fc2', options), LEAKY);
-  return weightedSum(g, [x, out('seg'), out('det')], [MIX.gamma, MIX.alpha, MIX.beta]);
+  const { gamma, alpha, beta } = MIX;
+  const weight = (head: 'seg' | 'det') => adapterWeight(g, head, stage, 'fc2', options);
+  if (options.training) {
+    const out = (head: 'seg' | 'det') => gemm(g, mids[head], weight(head), LEAKY);
+    return weightedSum(g, [x, out('seg'), out('det')], [gamma, alpha, beta]);
+  }
+  const half = gemm(g, mids.seg, weight('seg'), { ...LEAKY, residual: x, mix: [alpha, gamma] });
+  return gemm(g, mids.det, weight('det'), { ...LEAKY, residual: half, mix: [beta, 1] });
 }
 
 /**

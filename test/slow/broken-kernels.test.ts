@@ -27,6 +27,8 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['layer_norm_backward', 'workgroup', '- means.y', '- means.x'],
   ['layer_norm_backward', 'workgroup', 'partial[SIZE + local + half]', 'partial[local + half]'],
   ['gemm', 'plain', 'k < K', 'k < K - 1u'],
+  ['gemm', 'plain', 'OWN * v', 'v'],
+  ['gemm', 'plain', 'REST * f32(residual', 'f32(residual'],
   ['gemm', 'registers', 'k < K / 4u', 'k < K / 4u - 1u'],
   ['gemm', 'tiled', 'slice < end', 'slice + BK < end'],
   ['gemm', 'registers', 'a[i] * b[q]', 'a[q] * b[q]'],

@@ -1,6 +1,6 @@
 /**
  * GEMM with a fused epilogue:
- *   y = activation(op(x) * op(w) + bias) + residual
+ *   y = activation(op(x) * op(w) + bias) + residual,   or with `mix`: own * activation(...) + rest * residual
  *
  * Operands, in this order: x f32|f16 [..., K] or, with `x: 'km'`, [K, M] (op(x) = x^T); w f32|f16, [N, K] (torch.nn.Linear,
  * op(w) = w^T) or, with `weight: 'kn'`, [K, N]; bias f32 [N] if any; residual like y if any. Result: y [..., N] or [M, N].
@@ -12,6 +12,7 @@ import type { BackwardContext, Op } from '../../runtime/op';
 import { type Dtype, describe, sameShape, sizeOf } from '../../runtime/tensor-type';
 import { type ActivationKind, activationBackward } from '../activation/activation';
 import { reduce } from '../reduce/reduce';
+import { weightedSum } from '../weighted-sum/weighted-sum';
 import { chooseGemm, gemmVariants } from './choose';
 import { type GemmAttrs, sizes } from './lowering';
 
@@ -38,6 +39,9 @@ export const gemmOp: Op<GemmAttrs> = {
     if (bias && (bias.dtype !== 'f32' || !sameShape(bias.shape, [n]))) {
       throw new ShapeError(`gemm: bias must be f32[${n}], not ${describe(bias)}.`);
     }
+    if (attrs.mix && !(attrs.residual && attrs.mix.every(Number.isFinite))) {
+      throw new ShapeError('gemm: a mix needs a residual and two finite factors.');
+    }
     const residual = attrs.residual ? inputs[wanted - 1]! : undefined;
     if (residual && (residual.dtype !== y.dtype || !sameShape(residual.shape, y.shape))) {
       throw new ShapeError(`gemm: residual must be ${y.dtype}[${y.shape}], not ${describe(residual)}.`);
@@ -54,7 +58,7 @@ export const gemmOp: Op<GemmAttrs> = {
     return 2 * M * N * K;
   },
 
-  // y = f(z) + r, z = op(x) op(w) + b, so dr = dy and dz = f'(z) dy. By the sum's own indices,
+  // y = o f(z) + q r, z = op(x) op(w) + b, o and q 1 unless mixed, so dr = q dy and dz = f'(z) o dy. By the sum's own indices,
   //   z[m, n] = sum_k x[m, k] w[k, n] + b[n]:   dx[m, k] = sum_n dz[m, n] w[k, n],   dw[k, n] = sum_m x[m, k] dz[m, n],
   //   db[n] = sum_m dz[m, n];
   // each product again a GEMM, whose layouts follow from how its factors and its result are stored. What other nodes gave
@@ -64,12 +68,16 @@ export const gemmOp: Op<GemmAttrs> = {
     const dy = outputGradients[0]!;
     const found: (Tensor | undefined)[] = inputTypes.map(() => undefined);
     const last = inputTypes.length - 1;
-    if (attrs.residual && needed[last]) found[last] = dy;
+    const [own, rest] = attrs.mix ?? [1, 1];
+    const times = (factor: number) => (factor === 1 ? dy : weightedSum(g, [dy], [factor]));
+    if (attrs.residual && needed[last]) found[last] = times(rest);
     const biasNeeded = attrs.bias && needed[2];
     if (!needed[0] && !needed[1] && !biasNeeded) return found;
 
     const { M, N, K } = sizes({ inputs: inputTypes, attrs });
-    const shaped = attrs.activation ? activationBackward(g, dy, slopePoint(context), attrs.activation) : dy;
+    const shaped = attrs.activation
+      ? activationBackward(g, times(own), slopePoint(context), attrs.activation)
+      : times(own);
     const dz = g.reshape(shaped, [M, N]);
     const [km, kn] = [attrs.x === 'km', attrs.weight === 'kn'];
     const product = (i: 0 | 1, a: Tensor, b: Tensor, x: 'mk' | 'km', weight: 'nk' | 'kn') => {
@@ -102,13 +110,15 @@ export const gemmOp: Op<GemmAttrs> = {
 function slopePoint({ graph, attrs, input, output }: BackwardContext<GemmAttrs>): Tensor {
   if (attrs.activation === 'leaky_relu' && !attrs.residual) return output(0);
   const operands = [input(0), input(1), ...(attrs.bias ? [input(2)] : [])];
-  const { activation: _dropped, ...linear } = attrs;
+  const { activation: _dropped, mix: _mixed, ...linear } = attrs;
   return graph.apply(gemmOp, operands, { ...linear, residual: false })[0]!;
 }
 
 export interface GemmOptions {
   readonly bias?: Tensor;
   readonly residual?: Tensor;
+  /** Factors on what is computed and on the residual. */
+  readonly mix?: readonly [own: number, residual: number];
   readonly activation?: ActivationKind;
   readonly x?: 'mk' | 'km';
   readonly weight?: 'nk' | 'kn';
@@ -116,15 +126,16 @@ export interface GemmOptions {
 }
 
 /**
- * y = activation(x * w^T + bias) + residual; x [..., K], w [N, K] -> [..., N]. With `weight: 'kn'` w is [K, N], with
+ * y = activation(x * w^T + bias) + residual (each times its factor in `mix`); x [..., K], w [N, K] -> [..., N]. With `weight: 'kn'` w is [K, N], with
  * `x: 'km'` x is [K, M].
  */
 export function gemm(g: Graph, x: Tensor, w: Tensor, options: GemmOptions = {}): Tensor {
-  const { bias, residual, activation, x: layout, weight = 'nk', out } = options;
+  const { bias, residual, mix, activation, x: layout, weight = 'nk', out } = options;
   const operands = [x, w, bias, residual].filter((t) => t !== undefined);
   const attrs: GemmAttrs = {
     bias: bias !== undefined,
     residual: residual !== undefined,
+    ...(mix && { mix }),
     weight,
     ...(layout && { x: layout }),
     ...(activation && { activation }),

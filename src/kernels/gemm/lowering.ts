@@ -9,6 +9,8 @@ import splitSumWgsl from './gemm_split_sum.wgsl';
 export interface GemmAttrs {
   readonly bias: boolean;
   readonly residual: boolean;
+  /** Factors on what is computed and on the residual; both 1 without it. */
+  readonly mix?: readonly [own: number, residual: number];
   readonly activation?: ActivationKind;
   /** Layout of x: [..., K], also without it, or [K, M]. */
   readonly x?: 'mk' | 'km';
@@ -35,8 +37,9 @@ export function sizes({ inputs, attrs }: Pick<GemmCall, 'inputs' | 'attrs'>): Si
 const INCLUDES = { ...ACTIVATION_INCLUDES, gemm_epilogue: epilogueWgsl };
 
 /** Operands and blocks of the epilogue, as every kernel that finishes a sum declares them. */
-function epilogueOf({ attrs: { bias, residual, activation } }: GemmCall): {
+function epilogueOf({ attrs: { bias, residual, activation, mix } }: GemmCall): {
   readonly bindings: Record<string, Operand>;
+  readonly constants: Record<string, number>;
   readonly flags: readonly string[];
 } {
   return {
@@ -45,7 +48,8 @@ function epilogueOf({ attrs: { bias, residual, activation } }: GemmCall): {
       ...(bias && { bias: { input: 2 } }),
       ...(residual && { residual: { input: bias ? 3 : 2 } }),
     },
-    flags: [bias && 'BIAS', residual && 'RESIDUAL', activation?.toUpperCase()].filter(
+    constants: mix ? { OWN: mix[0], REST: mix[1] } : {},
+    flags: [bias && 'BIAS', residual && 'RESIDUAL', mix && 'MIX', activation?.toUpperCase()].filter(
       (flag) => typeof flag === 'string',
     ),
   };
@@ -65,10 +69,10 @@ export interface KernelUse {
 
 /** A dispatch of x, w and the epilogue into y; or, `partial`, of x and w alone into f32 sums in scratch 0. */
 export function dispatch(call: GemmCall, use: KernelUse, partial = false): Dispatch {
-  const epilogue = partial ? { bindings: { y: { scratch: 0 } }, flags: [] } : epilogueOf(call);
+  const epilogue = partial ? { bindings: { y: { scratch: 0 } }, constants: {}, flags: [] } : epilogueOf(call);
   return {
     kernel: { name: `gemm_${use.name}`, wgsl: use.wgsl, includes: { ...INCLUDES, ...use.includes } },
-    constants: { ...sizes(call), ...use.constants },
+    constants: { ...sizes(call), ...epilogue.constants, ...use.constants },
     types: {
       X: call.inputs[0]!.dtype,
       W: call.inputs[1]!.dtype,
@@ -84,10 +88,10 @@ export function dispatch(call: GemmCall, use: KernelUse, partial = false): Dispa
 /** Adds up `splits` partial sums of y in scratch 0, in their order, and does the epilogue. */
 export function splitSum(call: GemmCall, splits: number, caps: Capabilities): Dispatch {
   const { M, N } = sizes(call);
-  const { bindings, flags } = epilogueOf(call);
+  const { bindings, constants, flags } = epilogueOf(call);
   return {
     kernel: { name: 'gemm_split_sum', wgsl: splitSumWgsl, includes: INCLUDES },
-    constants: { M, N, SPLITS: splits },
+    constants: { M, N, SPLITS: splits, ...constants },
     types: { Y: call.outputs[0]!.dtype },
     flags,
     bindings: { partial: { scratch: 0 }, ...bindings },

@@ -11,6 +11,7 @@ export function gemmReference(inputs: readonly Float64Array[], call: OpCall<Gemm
   const M = x!.length / K;
   const bias = attrs.bias ? inputs[2]! : undefined;
   const residual = attrs.residual ? inputs[inputs.length - 1]! : undefined;
+  const [own, rest] = attrs.mix ?? [1, 1];
   const y = new Float64Array(M * N);
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {
@@ -19,7 +20,7 @@ export function gemmReference(inputs: readonly Float64Array[], call: OpCall<Gemm
         sum += x![km ? k * M + m : m * K + k]! * w![attrs.weight === 'nk' ? n * K + k : k * N + n]!;
       sum += bias ? bias[n]! : 0;
       if (attrs.activation) sum = activationReference(attrs.activation, sum);
-      y[m * N + n] = sum + (residual ? residual[m * N + n]! : 0);
+      y[m * N + n] = own * sum + (residual ? rest * residual[m * N + n]! : 0);
     }
   }
   return [y];
