@@ -42,6 +42,8 @@ export interface Row extends Summary {
 export interface Ceilings {
   readonly f32Gflops: number;
   readonly f16Gflops?: number;
+  /** Matrix units, sums in f32. */
+  readonly matrixGflops?: number;
   readonly copyGbps: number;
   readonly emptyRunMs: number;
   readonly dispatchUs?: number;
@@ -96,10 +98,13 @@ export interface BenchRecord {
 
 /**
  * Share of the measured ceilings: the slower of computing and moving the floor, over the time taken. Kernels store f16 but
- * may add in f32, so that f16 rows are judged by the faster of the two.
+ * may add in f32, so that f16 rows are judged by the fastest of all rates.
  */
 export function shareOf(floor: Floor, dtype: Row['dtype'], ms: number, ceilings: Ceilings): number {
-  const gflops = Math.max(ceilings.f32Gflops, (dtype === 'f16' && ceilings.f16Gflops) || 0);
+  const gflops = Math.max(
+    ceilings.f32Gflops,
+    ...(dtype === 'f16' ? [ceilings.f16Gflops ?? 0, ceilings.matrixGflops ?? 0] : []),
+  );
   return Math.max(floor.flops / (gflops * 1e6), floor.bytes / (ceilings.copyGbps * 1e6)) / ms;
 }
 

@@ -37,6 +37,7 @@ function section(record: ReadRecord): string {
     commit && `commit ${commit}`,
     ceilings.f32Gflops && `f32 multiply-adds ${formatNumber(ceilings.f32Gflops)} GFLOP/s`,
     ceilings.f16Gflops && `f16 ${formatNumber(ceilings.f16Gflops)} GFLOP/s`,
+    ceilings.matrixGflops && `matrix units ${formatNumber(ceilings.matrixGflops)} GFLOP/s`,
     ceilings.copyGbps && `copy ${formatNumber(ceilings.copyGbps)} GB/s`,
   ].filter(Boolean);
   const lines = [

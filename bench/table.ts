@@ -109,6 +109,7 @@ export function formatCeilings(ceilings: Ceilings): string {
     'Ceilings (fastest run), which "share" refers to; share = the floor\'s time at these rates / median:',
     `  f32 FMA     ${formatNumber(ceilings.f32Gflops)} GFLOP/s`,
     ...(ceilings.f16Gflops ? [`  f16 FMA     ${formatNumber(ceilings.f16Gflops)} GFLOP/s`] : []),
+    ...(ceilings.matrixGflops ? [`  matrix      ${formatNumber(ceilings.matrixGflops)} GFLOP/s`] : []),
     `  copy        ${formatNumber(ceilings.copyGbps)} GB/s`,
     `  empty run   ${formatNumber(ceilings.emptyRunMs)} ms (submit, wait)`,
     ...(ceilings.dispatchUs === undefined

@@ -65,9 +65,10 @@ export function recordView(record: ReadRecord): Markup[] {
   ];
 }
 
-function ceilingsInWords({ copyGbps, f32Gflops, f16Gflops }: ReadRecord['ceilings']): string {
+function ceilingsInWords({ copyGbps, f32Gflops, f16Gflops, matrixGflops }: ReadRecord['ceilings']): string {
   const f16 = f16Gflops ? `, f16 ${formatNumber(f16Gflops)} GFLOP/s` : '';
-  return `Measured ceilings: f32 ${formatNumber(f32Gflops)} GFLOP/s${f16}, copy ${formatNumber(copyGbps)} GB/s. Share: time of the floor at these over the median.`;
+  const matrix = matrixGflops ? `, matrix units ${formatNumber(matrixGflops)} GFLOP/s` : '';
+  return `Measured ceilings: f32 ${formatNumber(f32Gflops)} GFLOP/s${f16}${matrix}, copy ${formatNumber(copyGbps)} GB/s. Share: time of the floor at these over the median.`;
 }
 
 function plotView(rows: readonly ReadRow[], { ceilings }: Pick<ReadRecord, 'ceilings'>): Markup[] {
