@@ -12,6 +12,7 @@ import {
   tunedPath,
   writeTunedRows,
 } from '../../src/io/node/tuned-files';
+import { shippedTuning } from '../../src/io/shipped-tuned';
 import {
   formatTunedFile,
   parseTunedFile,
@@ -85,6 +86,19 @@ describe('a file', () => {
     expect(notes.join()).toContain(fact);
     expect(notes.join()).toContain('the file');
   });
+});
+
+test('what ships is for one adapter and driver, whatever the processor, and is whole', () => {
+  const shipped = [
+    ['a device', JSON.parse(formatTunedFile({ ...FILE, device: { ...DEVICE, cpu: 'ours' } }))],
+  ] as const;
+  const found = shippedTuning({ ...DEVICE, cpu: 'theirs' }, shipped);
+  expect(found).toEqual({
+    table: new Map([[ROW.key, 'tiled']]),
+    source: 'shipped with mla-lp (a device)',
+    notes: [],
+  });
+  expect(shippedTuning({ ...DEVICE, description: 'driver 1.1' }, shipped)).toBeUndefined();
 });
 
 describe('on disk', () => {
