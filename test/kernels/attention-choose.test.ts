@@ -36,12 +36,12 @@ const table: [keyof typeof DEVICES, number, number, number, number, string, stri
   ['lavapipe', 1, 290, 16, 64, 'quads', 'quads'],
   ['lavapipe', 1, 257, 16, 80, 'quads', 'quads'],
   ['CPU without subgroups', 1, 290, 16, 64, 'registers', 'registers'],
-  ['portable GPU', 1, 290, 16, 64, 'tiled', 'tiled'],
+  ['portable GPU', 1, 290, 16, 64, 'blocked_32x16', 'tiled'],
   ['portable GPU', 1, 257, 16, 80, 'tiled', 'tiled'],
-  ['portable GPU', 1, 290, 8, 12, 'tiled', 'registers'],
+  ['portable GPU', 1, 290, 8, 12, 'blocked_32x32', 'registers'],
   ['portable GPU', 1, 290, 1, 160, 'plain', 'plain'],
-  ['large GPU', 1, 290, 16, 64, 'tiled', 'tiled'],
-  ['large GPU', 16, 290, 16, 64, 'tiled', 'tiled'],
+  ['large GPU', 1, 290, 16, 64, 'blocked_32x32', 'tiled'],
+  ['large GPU', 16, 257, 16, 80, 'blocked_32x32', 'tiled'],
 ];
 
 test.each(table)('%s, B=%i T=%i heads=%ix%i: %s, %s', (device, batch, tokens, heads, size, ahead, back) => {

@@ -7,6 +7,7 @@ import {
   type AnyCase,
   type AnySuite,
   callOf,
+  compilesForSeconds,
   mismatchOf,
   referenceOf,
   runCase,
@@ -16,7 +17,7 @@ import {
 
 /**
  * Declares one test for every case whose FLOPs `wanted` takes and every variant that can run it. Of variants that are others with
- * other constants (`sibling`), `siblings` says whether they run on the few cases that are marked for them (`marked`), or on all
+ * other constants (`sibling`), and of kernels that take seconds to compile, `siblings` says whether they run on the few cases that are marked for them (`marked`), or on all
  * the others (`rest`, without any other variant).
  */
 export function checkSuites(
@@ -33,10 +34,10 @@ export function checkSuites(
         const call = callOf(suite, one);
         let want: Float64Array[] | undefined;
         for (const variant of op.variants) {
-          const here =
-            siblings === 'rest' ? variant.sibling && !one.siblings : !variant.sibling || one.siblings;
           const lowering = variant.lower(call, gpu.caps);
-          if (!here || isCannot(lowering)) continue;
+          if (isCannot(lowering)) continue;
+          const rare = !one.siblings && (variant.sibling !== undefined || compilesForSeconds(lowering));
+          if (rare !== (siblings === 'rest')) continue;
           test(`${one.name}: ${variant.name}`, async (context) => {
             const reason = skipReason(gpu, call, lowering);
             context.skip(reason !== undefined, reason);

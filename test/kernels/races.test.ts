@@ -187,6 +187,7 @@ const gates: readonly Gate[] = [
       'i < 16u; i++) {\n      best': 'i < 8u; i++) {\n      best',
     },
   ),
+  gate(attentionOp, 'blocked_32x16', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
   gate(attentionOp, 'tiled', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
   gate(
     attentionBackwardOp,

@@ -4,7 +4,7 @@ import { type AttentionAttrs, attentionOp } from './attention';
 import { type AttentionBackwardAttrs, attentionBackwardOp } from './attention-backward';
 import { attentionBackwardReference, attentionReference } from './reference';
 
-type Options = Partial<AttentionAttrs> & { dtype?: Dtype; bench?: boolean };
+type Options = Partial<AttentionAttrs> & { dtype?: Dtype; bench?: boolean; siblings?: boolean };
 
 function attentionCase(
   batch: number,
@@ -13,13 +13,14 @@ function attentionCase(
   size: number,
   options: Options = {},
 ): KernelCase<AttentionAttrs> {
-  const { dtype = 'f32', bench = false, causal = false, saveLse = false } = options;
+  const { dtype = 'f32', bench = false, siblings = false, causal = false, saveLse = false } = options;
   return {
     name: `${dtype} B=${batch} T=${tokens} heads=${heads}x${size}${causal ? ' causal' : ''}${saveLse ? ' lse' : ''}`,
     inputs: [tensorType(dtype, [batch, tokens, 3 * heads * size])],
     attrs: { heads, causal, saveLse },
     fill: (_index, length) => spread(length),
     bench,
+    siblings,
   };
 }
 
@@ -108,6 +109,7 @@ export const attentionSuite: OpSuite<AttentionAttrs> = {
     attentionCase(3, 77, 1, 64, { causal: true, saveLse: true }),
     attentionCase(2, 50, 3, 32),
     attentionCase(1, 65, 2, 80, { causal: true }),
+    attentionCase(1, 37, 2, 12, { causal: true, saveLse: true, siblings: true }),
     attentionCase(2, 1, 1, 32),
     attentionCase(2, 9, 2, 5, { saveLse: true }),
     attentionCase(2, 50, 2, 64, { dtype: 'f16' }),
