@@ -17,8 +17,8 @@ import {
 
 /**
  * Declares one test for every case whose FLOPs `wanted` takes and every variant that can run it. Of variants that are others with
- * other constants (`sibling`), and of kernels that take seconds to compile, `siblings` says whether they run on the few cases that are marked for them (`marked`), or on all
- * the others (`rest`, without any other variant).
+ * other constants (`sibling`), and of kernels that take seconds to compile, `siblings` says whether they run on the few cases that
+ * are marked for them (`marked`), or on all the others (`rest`, without any other variant).
  */
 export function checkSuites(
   gpu: Gpu,

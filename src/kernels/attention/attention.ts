@@ -53,7 +53,8 @@ function lowering(
         constants: { TOKENS: tokens, HEADS: heads, SCALE: 1 / Math.sqrt(size), CAUSAL: causal, ...constants },
         types: { T: call.inputs[0]!.dtype },
         flags: saveLse ? ['LSE'] : [],
-        unroll: name === 'quads' || !chokesOnUnrolling(caps),
+        // Rolled, `blocked` is wrong on lavapipe: arrays indexed by loops are mixed up between invocations at barriers (Mesa 25.0.7).
+        unroll: /^(quads|blocked)/.test(name) || !chokesOnUnrolling(caps),
         bindings,
         workgroups,
       },

@@ -113,6 +113,7 @@ export const attentionSuite: OpSuite<AttentionAttrs> = {
     attentionCase(2, 1, 1, 32),
     attentionCase(2, 9, 2, 5, { saveLse: true }),
     attentionCase(2, 50, 2, 64, { dtype: 'f16' }),
+    attentionCase(1, 37, 2, 12, { dtype: 'f16', siblings: true }),
     attentionCase(1, 37, 2, 80, { dtype: 'f16', causal: true }),
   ],
 };
