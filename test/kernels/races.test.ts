@@ -191,6 +191,17 @@ const gates: readonly Gate[] = [
   gate(attentionOp, 'tiled', [[1, 17, 12]], { heads: 1, causal: false, saveLse: false }),
   gate(
     attentionBackwardOp,
+    'blocked_32x16',
+    [
+      [1, 17, 12],
+      [1, 17, 4],
+      [1, 17, 4],
+      [1, 1, 17],
+    ],
+    { heads: 1, causal: false },
+  ),
+  gate(
+    attentionBackwardOp,
     'tiled',
     [
       [1, 9, 24],

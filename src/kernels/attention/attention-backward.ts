@@ -14,8 +14,10 @@
 import type { Capabilities } from '../../runtime/capabilities';
 import { foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
-import type { Lowering, Op, OpCall } from '../../runtime/op';
-import { describe, tensorType } from '../../runtime/tensor-type';
+import type { Lowering, Op, OpCall, Variant } from '../../runtime/op';
+import { BYTES, describe, tensorType } from '../../runtime/tensor-type';
+import blockedKeysWgsl from './attention_backward_blocked_keys.wgsl';
+import blockedQueriesWgsl from './attention_backward_blocked_queries.wgsl';
 import plainKeysWgsl from './attention_backward_plain_keys.wgsl';
 import plainQueriesWgsl from './attention_backward_plain_queries.wgsl';
 import quadsKeysWgsl from './attention_backward_quads_keys.wgsl';
@@ -51,7 +53,7 @@ function lowering(
     types: { T: call.inputs[0]!.dtype },
     // `registers` rolled on CPUs: SwiftShader then compiles a pair of kernels in 0.3 s for 3.5 s, and runs them at 0.6 of the
     // speed: a gain in runs of up to some 30 steps (two shared cores, November 2026).
-    unroll: variant === 'quads' || !caps.software,
+    unroll: /^(quads|blocked)/.test(variant) || !caps.software,
     workgroups,
   };
   const includes = variant === 'quads' && { includes: QUAD_INCLUDES };
@@ -77,6 +79,37 @@ function lowering(
         bindings,
       },
     ],
+  };
+}
+
+/** Rows (queries or keys) of a workgroup of `blocked`, what it sweeps over at a time, and rows of an invocation. */
+interface Tile {
+  readonly rows: number;
+  readonly slice: number;
+  readonly each: number;
+}
+
+function blockedVariant(tile: Tile, sibling?: string): Variant<AttentionBackwardAttrs> {
+  const { rows: ROWS, slice: SLICE, each: TR } = tile;
+  const name = `blocked_${ROWS}x${SLICE}`;
+  return {
+    name,
+    ...(sibling && { sibling }),
+    lower(call, caps) {
+      const { batch, tokens, heads, size } = sizes(call);
+      const bytes = 2 * (ROWS + SLICE) * (size + 4) * BYTES[call.inputs[0]!.dtype] + 8 * ROWS * SLICE;
+      if (bytes > caps.maxWorkgroupStorage) return { cannot: `it takes ${bytes} bytes of workgroup memory` };
+      const QUADS = size / 4;
+      const [WX, WY, STRIDE] = [SLICE / 4, ROWS / TR, QUADS + 1];
+      const TD = Math.ceil(QUADS / WX);
+      const constants = {
+        ...{ QUADS, ROWS, SLICE, WX, WY, THREADS: WX * WY, TR, TD, HELD: TR * TD, STRIDE },
+        ...{ ROW_CELLS: ROWS * STRIDE, SLICE_CELLS: SLICE * STRIDE, CELLS: ROWS * WX },
+      };
+      const texts = [blockedQueriesWgsl, blockedKeysWgsl] as const;
+      const grid = [Math.ceil(tokens / ROWS), heads, batch] as const;
+      return sizeObstacle(size, 4, 128) ?? lowering(call, name, texts, constants, grid, caps);
+    },
   };
 }
 
@@ -140,6 +173,8 @@ export const attentionBackwardOp: Op<AttentionBackwardAttrs> = {
         return sizeObstacle(size, 8, 128) ?? lowering(call, 'tiled', texts, constants, grid, caps);
       },
     },
+    blockedVariant({ rows: 32, slice: 16, each: 2 }),
+    blockedVariant({ rows: 32, slice: 32, each: 4 }, 'blocked_32x16'),
     {
       name: 'quads',
       lower(call, caps) {
@@ -160,6 +195,8 @@ export const attentionBackwardOp: Op<AttentionBackwardAttrs> = {
     // Five times as fast as `registers` (T = 50, 77, 290, heads of 32 and 64; SwiftShader and lavapipe). SwiftShader compiles for 0.2
     // to 1 s more, which less work would win back in hundreds of runs only (2 shared cores, November 2026).
     if (caps.software && !quadObstacle(size, 96, caps) && this.flops(call) >= 2e6) return 'quads';
+    // `blocked` reads two thirds of what `tiled` reads from workgroup memory, but fills 28 KiB of it with 64 invocations: unmeasured on
+    // GPUs, it is left to the autotuner.
     return caps.software || size % 8 !== 0 ? 'registers' : 'tiled';
   },
 

@@ -32,7 +32,7 @@ function backwardCase(
   tokens: number,
   heads: number,
   size: number,
-  { dtype = 'f32', bench = false, causal = false }: Options = {},
+  { dtype = 'f32', bench = false, siblings = false, causal = false }: Options = {},
 ): KernelCase<AttentionBackwardAttrs> {
   const qkv = tensorType(dtype, [batch, tokens, 3 * heads * size]);
   const y = tensorType(dtype, [batch, tokens, heads * size]);
@@ -50,6 +50,7 @@ function backwardCase(
       return index === 2 ? undefined : forward()[index === 1 ? 0 : 1];
     },
     bench,
+    siblings,
   };
 }
 
@@ -136,7 +137,7 @@ export const attentionBackwardSuite: OpSuite<AttentionBackwardAttrs> = {
     backwardCase(2, 50, 3, 32),
     backwardCase(1, 65, 2, 80, { causal: true }),
     backwardCase(1, 33, 1, 128),
-    backwardCase(1, 37, 3, 12, { causal: true }),
+    backwardCase(1, 37, 3, 12, { causal: true, siblings: true }),
     backwardCase(2, 1, 1, 32),
     backwardCase(2, 9, 2, 5, { causal: true }),
     backwardCase(2, 50, 2, 64, { dtype: 'f16' }),
