@@ -48,12 +48,11 @@ export async function tune(
       for (const [j, situation] of situations.entries()) {
         if (signal?.aborted) break;
         const waiting = groups.length - i + situations.length - 1 - j;
-        const before = rows;
         rows = await tuneSituation(session, situation, rows, shipped, {
           ...options,
           budget: Math.max(1, (end - performance.now()) / 1000 / waiting),
         });
-        if (rows !== before && !dryRun) await writeTunedRows(path, device, rows);
+        if (!dryRun) await writeTunedRows(path, device, rows);
       }
     } finally {
       for (const situation of [...situations].reverse()) situation.destroy();
@@ -93,10 +92,12 @@ async function tuneSituation(
   } finally {
     bar.finish();
   }
-  const { wins, settled, whole } = result;
+  const { wins, settled } = result;
   print(verdictOf(result, workshop.calls.length));
   const date = new Date().toISOString().slice(0, 10);
   const looked = new Set(settled.map(({ key }) => key));
+  // What is neither settled now nor a call any more was measured with kernels that have changed.
+  const open = new Set(workshop.calls.flatMap(({ key }) => (looked.has(key) ? [] : [key])));
   const won = wins.map(
     ({ call, variant, judgement }): TunedRow => ({
       key: call.key,
@@ -109,11 +110,10 @@ async function tuneSituation(
     }),
   );
   const winning = new Set(won.map(({ key }) => key));
-  if (settled.length === 0 && !whole) return rows;
-  return [
-    ...rows.filter(({ key, where }) => !winning.has(key) && !(where === situation.name && looked.has(key))),
-    ...won,
-  ];
+  const kept = rows.filter(
+    ({ key, where }) => !winning.has(key) && (where !== situation.name || open.has(key)),
+  );
+  return [...kept, ...won];
 }
 
 function verdictOf({ wins, settled, whole }: SearchResult, calls: number): string {
