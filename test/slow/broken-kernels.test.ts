@@ -21,6 +21,8 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['assemble_prompts_backward', 'plain', '1u + (i / W)', '(i / W)'],
   ['layer_norm', 'plain', '- mean) * scale', '+ mean) * scale'],
   ['layer_norm', 'workgroup', 'half > 0u', 'half > 1u'],
+  ['layer_norm', 'subgroup', 'subgroupAdd(squares)', 'squares'],
+  ['layer_norm', 'subgroup', 'dot(sum, vec4<f32>(1.0f))', 'sum.x'],
   ['layer_norm_backward', 'plain', '- g_mean', ''],
   ['layer_norm_backward', 'plain', '* scale * scale', '* scale'],
   ['layer_norm_backward', 'plain', 'v += f32(addend[start + c]);', ''],
