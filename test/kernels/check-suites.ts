@@ -27,17 +27,16 @@ export function checkSuites(
 ): void {
   for (const suite of suites) {
     const { op } = suite;
-    const cases = suite.cases.filter((one) => wanted(op.flops(callOf(suite, one))));
-    if (cases.length === 0) continue;
+    const runs = suite.cases
+      .filter((one) => wanted(op.flops(callOf(suite, one))))
+      .map((one) => ({ one, variants: variantsFor(gpu, suite, one, siblings) }))
+      .filter(({ variants }) => variants.length > 0);
+    if (runs.length === 0) continue;
     describe(op.name, () => {
-      for (const one of cases) {
+      for (const { one, variants } of runs) {
         const call = callOf(suite, one);
         let want: Float64Array[] | undefined;
-        for (const variant of op.variants) {
-          const lowering = variant.lower(call, gpu.caps);
-          if (isCannot(lowering)) continue;
-          const rare = !one.siblings && (variant.sibling !== undefined || compilesForSeconds(lowering));
-          if (rare !== (siblings === 'rest')) continue;
+        for (const { variant, lowering } of variants) {
           test(`${one.name}: ${variant.name}`, async (context) => {
             const reason = skipReason(gpu, call, lowering);
             context.skip(reason !== undefined, reason);
@@ -53,6 +52,17 @@ export function checkSuites(
   }
 }
 
+/** The variants that can run a case, and run it here. */
+function variantsFor(gpu: Gpu, suite: AnySuite, one: AnyCase, siblings: 'marked' | 'rest') {
+  return suite.op.variants.flatMap((variant) => {
+    const lowering = variant.lower(callOf(suite, one), gpu.caps);
+    if (isCannot(lowering)) return [];
+    const slow = gpu.caps.software && compilesForSeconds(lowering);
+    const rare = !one.siblings && (variant.sibling !== undefined || slow);
+    return rare === (siblings === 'rest') ? [{ variant, lowering }] : [];
+  });
+}
+
 /**
  * Declares one test for every variant with a grid folded as if a device took only three workgroups along an axis: what
  * else only shapes of more than 65535 workgroups would show.
@@ -61,7 +71,8 @@ export function checkFolding(gpu: Gpu): void {
   const caps = { ...gpu.caps, maxWorkgroupsPerDimension: 3 };
   const workgroupsOf = (suite: AnySuite, one: AnyCase, variant: Variant<unknown>) => {
     const lowering = variant.lower(callOf(suite, one), caps);
-    if (isCannot(lowering) || skipReason(gpu, callOf(suite, one), lowering)) return 0;
+    if (isCannot(lowering) || compilesForSeconds(lowering)) return 0;
+    if (skipReason(gpu, callOf(suite, one), lowering)) return 0;
     return Math.max(...lowering.dispatches.map(({ workgroups: [x, y, z] }) => x * y * z));
   };
   for (const suite of suites) {
