@@ -15,6 +15,7 @@ bench=${BENCH:-node dist/bench.js}
 budget=(--budget "${BUDGET:-1}" --quiet)
 mkdir -p "$out"
 export MLA_LP_ADAPTER=${MLA_LP_ADAPTER:-hardware}
+export MLA_LP_TUNED=off
 if [ "${ALLOW_SOFTWARE:-}" = 1 ]; then
   export MLA_LP_ADAPTER=software
   model=(--model tiny) shape=290x256x512 batches=(1)

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { loadTuning } from '../src/io/node/tuned-files';
 import { writeFileAtomic } from '../src/io/node/write-file';
+import { checkMatrixUnits } from '../src/kernels/gemm/matrix-check';
 import { acquireAdapter } from '../src/platform/node/adapter';
 import { Gpu, type Precision } from '../src/runtime/device';
 import { OptionError } from '../src/runtime/errors';
@@ -72,6 +73,8 @@ export function measuringCommand<Flags extends MeasuringFlags>(what: Measuring<F
 export async function openGpu(): Promise<Gpu> {
   const choice = await acquireAdapter();
   const gpu = await Gpu.open(choice, await loadTuning(choice.adapter.info, choice.software));
+  // As models do that may use them.
+  await checkMatrixUnits(gpu);
   console.error(`${gpu.name}: ${gpu.choice.reason}`);
   for (const note of gpu.notes) console.error(note);
   return gpu;
@@ -92,7 +95,11 @@ export async function recordOf(
     ...(hash && { commit: hash }),
     clock: session.clock,
     ...(session.gpu.tuning && {
-      tuned: { source: session.gpu.tuning.source, rows: session.gpu.tuning.table.size },
+      // Records are shared: no path of this machine.
+      tuned: {
+        source: session.gpu.tuning.source.replace(/.*[\\/]/, ''),
+        rows: session.gpu.tuning.table.size,
+      },
     }),
     ceilings,
     rows: session.rows,

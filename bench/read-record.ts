@@ -63,7 +63,11 @@ export function parseRecord(text: string, label: string): ReadRecord {
   const { device, versions, ceilings, failed, date, commit, clock, notes } = json;
   return {
     rows,
-    device: isObject(device) ? device : typeof device === 'string' ? { name: device } : {},
+    device: isObject(device)
+      ? checkedDevice(device, bad)
+      : typeof device === 'string'
+        ? { name: device }
+        : {},
     versions: texts(versions),
     ceilings: isObject(ceilings) ? numbers(ceilings) : {},
     failed: Array.isArray(failed) ? failed.filter(isLeftOut) : [],
@@ -72,6 +76,18 @@ export function parseRecord(text: string, label: string): ReadRecord {
     ...((clock === 'timestamp' || clock === 'wall') && { clock }),
     ...(Array.isArray(notes) && { notes: notes.filter((note) => typeof note === 'string') }),
   };
+}
+
+/** The fields that are read of a device: texts and whether it is software. */
+function checkedDevice(
+  { name, vendor, architecture, device, description, software }: Record<string, unknown>,
+  bad: (fact: string) => Error,
+): ReadRecord['device'] {
+  const words = { name, vendor, architecture, device, description };
+  for (const [field, value] of Object.entries(words))
+    if (value !== undefined && typeof value !== 'string') throw bad(`the device's ${field} is no text`);
+  const known = Object.entries(words).filter(([, value]) => value !== undefined);
+  return { ...Object.fromEntries(known), software: software === true };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -54,6 +54,16 @@ export function serveLoopback(folders, start, port) {
       response.writeHead(404, HEADERS).end();
     }
   });
+  if (!Number.isInteger(port) || port < 0 || port > 65535) {
+    console.error('A port is a number from 0 (any that is free) to 65535.');
+    process.exit(2);
+  }
+  server.on('error', ({ code, message }) => {
+    console.error(
+      code === 'EADDRINUSE' ? `Port ${port} is in use: give another one, 0 for any that is free.` : message,
+    );
+    process.exit(1);
+  });
   server.listen(port, '127.0.0.1', () => {
     console.log(`http://localhost:${server.address().port}/`);
   });

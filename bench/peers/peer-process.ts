@@ -1,5 +1,6 @@
 /** The parent's end of an engine's process: requests with a time limit, and what became of it. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { homedir } from 'node:os';
 import type { Reply, RequestName, Requests } from './protocol';
 
 /** The engine's process died or hangs: it answers nothing any more. */
@@ -102,7 +103,9 @@ export class PeerProcess {
       const opened = OPENED_DEVICE.exec(line);
       if (opened) this.#openedDevices.push(`${opened[1]} (${opened[2]})`);
       if (opened || LOADER_LINE.test(line) || NO_REASON.test(line)) continue;
-      this.#lastWords.push(line.trim().slice(0, 200));
+      // Records are shared: no path of this machine.
+      const words = line.trim().replaceAll(process.cwd(), '.').replaceAll(homedir(), '~');
+      this.#lastWords.push(words.slice(0, 200));
       if (this.#lastWords.length > LAST_WORDS) this.#lastWords.shift();
     }
   }

@@ -30,7 +30,10 @@ export interface Judgement {
   readonly turns: number;
 }
 
-/** Of a judgement: by chance one in a hundred is wrong. */
+/**
+ * Of an interval. Ratios are judged after every turn, so that chance has several tries: of two that are equally fast about two in a
+ * hundred pass for better (simulated). The last duel, of whole graphs, stands behind that.
+ */
 const CONFIDENCE = 0.99;
 /** From so many turns on, a contender that lost all of them is let go. */
 const LOST = 4;

@@ -94,6 +94,8 @@ async function tuneSituation(
   }
   const { wins, settled } = result;
   print(verdictOf(result, workshop.calls.length));
+  // Winners that nobody can be sure of: what an earlier, calmer day found stays.
+  if (wins.length === 0 && result.whole?.verdict === 'undecided') return rows;
   const date = new Date().toISOString().slice(0, 10);
   const looked = new Set(settled.map(({ key }) => key));
   // What is neither settled now nor a call any more was measured with kernels that have changed.

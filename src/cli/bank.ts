@@ -50,10 +50,13 @@ export async function chooseBank(flags: BankFlags, context: BankContext): Promis
 
   const all = await openDataset(flags.bankFrom ?? path, { split: 'valid' });
   const normals = all.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
+  let leftOut = 0;
   const images =
     !asked && trained.normals
       ? await sameImages(normals, trained.normals, all.name)
-      : await drawn(all, flags);
+      : await drawn(all, flags, (count) => {
+          leftOut = count;
+        });
   const leaked = new Set(tested.images.map((image) => resolve(image.path)));
   const twice = images.find((image) => leaked.has(resolve(image)));
   if (twice !== undefined) {
@@ -64,19 +67,23 @@ export async function chooseBank(flags: BankFlags, context: BankContext): Promis
   }
   const augment = flags.augment && !plain && trained.augment !== false;
   const which = !asked && trained.normals ? ' that the model was trained on' : '';
+  const without =
+    leftOut > 0 ? ` (${leftOut} of ${images.length + leftOut} cannot be read and were left out)` : '';
   return {
     source: { images, augment },
-    description: `${images.length} normal images${which}${augment ? ', each in eleven versions' : ''}`,
+    description: `${images.length} normal images${which}${without}${augment ? ', each in eleven versions' : ''}`,
   };
 }
 
-async function drawn(all: Dataset, flags: BankFlags): Promise<string[]> {
+/** @param onBroken how many of them were left out. */
+async function drawn(all: Dataset, flags: BankFlags, onBroken: (count: number) => void): Promise<string[]> {
   const { shots = 'all', shotList, draw = 0, seed = DEFAULTS.seed } = flags;
   const list = shotList === undefined ? undefined : await readShotList(shotList, draw);
   const chosen = chooseShots(all, shots, { seed, ...(list && { list }) });
   const normals = chosen.images.filter(({ abnormal }) => !abnormal);
   if (!flags.keepGoing) return normals.map(({ path }) => path);
   const broken = await brokenImages(normals, { keepGoing: true, quiet: flags.quiet === true });
+  onBroken(broken.size);
   const left = normals.filter(({ path }) => !broken.has(path));
   if (left.length > 0) return left.map(({ path }) => path);
   throw new OptionError(

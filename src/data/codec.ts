@@ -37,7 +37,7 @@ export interface Decoders {
   /** A faster zlib than the portable one. */
   readonly inflate?: Inflate;
   /** JPEG 2000 and HTJ2K, for DICOM: a decoder that is large and optional. Rejects where it cannot be loaded. */
-  readonly jpeg2000?: () => Promise<Jpeg2000Decoder>;
+  jpeg2000?: () => Promise<Jpeg2000Decoder>;
 }
 
 const names = { jpeg: 'JPEG', webp: 'WebP', tiff: 'TIFF' } as const;

@@ -15,6 +15,7 @@ export * from './cosine-logits/cosine-logits-backward';
 export * from './gather-rows/gather-rows';
 export * from './gather-rows/gather-rows-backward';
 export * from './gemm/gemm';
+export { checkMatrixUnits } from './gemm/matrix-check';
 export * from './group-mean/group-mean';
 export * from './group-mean/group-mean-backward';
 export * from './l2-normalize/l2-normalize';

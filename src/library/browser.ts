@@ -6,7 +6,6 @@ import { decoders, readImage } from '../platform/browser/decode-image';
 import { BadFileError, BadImageError } from '../runtime/errors';
 import { setPlatform } from './platform';
 
-export { useOpenJpeg } from '../platform/browser/decode-image';
 export * from './index';
 
 /** The browser keeps the download as a Blob, which it may hold on disk. */

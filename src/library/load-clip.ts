@@ -45,7 +45,8 @@ export async function loadClip(
 ): Promise<Clip> {
   const { precision = 'f32', onProgress, heads, textHeads } = options;
   gpu.requirePrecision(precision);
-  if (precision === 'f16') await checkMatrixUnits(gpu);
+  // What f32 chooses has no use for them, but a tuned table may.
+  if (precision === 'f16' || gpu.tuning) await checkMatrixUnits(gpu);
   const synthetic = typeof weights === 'string' && weights.startsWith('synthetic:');
   const stored = synthetic ? syntheticClip(weights.slice('synthetic:'.length)) : await openTensors(weights);
   return closingOnError(stored, () => {

@@ -126,13 +126,14 @@ export class MlaLp implements DetectionModel {
     }
     const trained = method === 'mla-lp' ? await openAdapters(checkpoint!, clip) : undefined;
     let opened: OpenedBank | undefined;
+    let forget: (() => void) | undefined;
     try {
       const made = trained ? await trainedWith(trained.source, clip) : {};
       const imageSize = options.imageSize ?? made.imageSize ?? options.nativeImageSize ?? 240;
       gridFor(clip.config, imageSize);
       const preset = presetNamed(options.preset ?? made.preset ?? 'authors');
       const shape = { method, preset, imageSize, stages: trained?.stages ?? 0 };
-      Detector.prepare(clip, shape, batch);
+      forget = Detector.prepare(clip, shape, batch);
       const owner = { ...shape, preset: preset.name, metadata: trained?.source.metadata ?? new Map() };
       const { bank, bankMemory } = options;
       if (bank !== undefined) opened = await openBank(clip, bank, owner, bankMemory);
@@ -150,6 +151,7 @@ export class MlaLp implements DetectionModel {
       detector.warmUp(batch);
       return new MlaLp(clip, detector, batch, calibration, trained?.hasPrompts === true);
     } catch (error) {
+      forget?.();
       await opened?.close();
       throw error;
     } finally {
@@ -249,7 +251,7 @@ async function learnedColumns(
   // Of these CLIP weights: `trainedWith` has seen to it.
   const same = metadata.has('weights') && metadata.get('preset') === name;
   const precise = metadata.get('precision') === 'f32' || metadata.get('precision') === clip.precision;
-  const saved = same && precise ? await savedColumns(checkpoint, clip.config.embed) : undefined;
+  const saved = same && precise ? await savedColumns(checkpoint, clip.config) : undefined;
   if (saved) return saved;
   const contexts = new BufferStore(clip.gpu);
   try {

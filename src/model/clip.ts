@@ -40,7 +40,7 @@ export class Clip {
   /** How many executables, made or in the making, use a weight. */
   readonly #users = new Map<string, number>();
   /** Plans whose pipelines are wanted later. */
-  readonly #later: Plan[] = [];
+  #later: Plan[] = [];
   #textUsers = 0;
   #textUnwanted = false;
 
@@ -63,10 +63,15 @@ export class Clip {
   /**
    * Plans a graph that is wanted later, and compiles its pipelines behind those of the next one that `compile` is asked for: while
    * that uploads its weights and runs.
+   * @returns drops the plan again, where the graph is not wanted any more.
    * @throws LimitError, ShapeError when the device cannot carry it.
    */
-  prepare(graph: Graph): void {
-    this.#later.push(plan(graph, this.gpu.caps));
+  prepare(graph: Graph): () => void {
+    const planned = plan(graph, this.gpu.caps);
+    this.#later.push(planned);
+    return () => {
+      this.#later = this.#later.filter((each) => each !== planned);
+    };
   }
 
   /**

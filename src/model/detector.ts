@@ -79,8 +79,8 @@ export class Detector {
    * Plans the graph, as the first run will, before anything is computed; it is compiled while text is encoded.
    * @throws LimitError, ShapeError when the device or the checkpoint cannot carry it.
    */
-  static prepare(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): void {
-    clip.prepare(detectorGraph(clip, options, batch));
+  static prepare(clip: Clip, options: Omit<DetectorOptions, 'text'>, batch: number): () => void {
+    return clip.prepare(detectorGraph(clip, options, batch));
   }
 
   /**

@@ -2,6 +2,7 @@
  * Text columns that are kept with the model whose prompts they are of: prompts do not change after training, and the text tower is most
  * of the way to a first result where a CPU computes, a third of all weights elsewhere.
  */
+import type { ClipConfig } from './clip-config';
 import { sha256 } from './identity';
 import type { TensorSource } from './tensor-source';
 
@@ -13,18 +14,21 @@ const UNIT = 1e-3;
 
 type Vectors = Readonly<Record<'normal' | 'abnormal', Float32Array>>;
 
-/** @param columns f32 [2, embed], unit rows. @param contexts the context vectors that they were computed from. */
-export async function columnsText(columns: Float32Array, contexts: Vectors): Promise<string> {
-  return JSON.stringify({ of: await digestOf(contexts), values: hexOf(columns) });
+/**
+ * @param columns f32 [2, embed], unit rows. @param contexts the context vectors that they were computed from. @param heads of the text
+ * tower, which weights do not tell.
+ */
+export async function columnsText(columns: Float32Array, contexts: Vectors, heads: number): Promise<string> {
+  return JSON.stringify({ of: await digestOf(contexts, heads), values: hexOf(columns) });
 }
 
 /**
  * The columns that a checkpoint of ours keeps of its prompts, f32 [2, embed]; undefined where it keeps none, or none of these
- * prompts: somebody may have changed them.
+ * prompts or of another number of heads: somebody may have changed them.
  */
 export async function savedColumns(
   checkpoint: Pick<TensorSource, 'tensors' | 'metadata' | 'read'>,
-  embed: number,
+  { embed, textHeads }: Pick<ClipConfig, 'embed' | 'textHeads'>,
 ): Promise<Float32Array<ArrayBuffer> | undefined> {
   const { tensors, metadata } = checkpoint;
   const text = metadata.get(COLUMNS);
@@ -33,7 +37,7 @@ export async function savedColumns(
   const kept = parsed(text);
   if (kept?.values.length !== 2 * embed * 8) return undefined;
   const contexts = { normal: await checkpoint.read(normal!), abnormal: await checkpoint.read(abnormal!) };
-  if (kept.of !== (await digestOf(contexts))) return undefined;
+  if (kept.of !== (await digestOf(contexts, textHeads))) return undefined;
   const columns = new Float32Array(2 * embed);
   const bits = new Uint32Array(columns.buffer);
   for (let i = 0; i < bits.length; i++) bits[i] = Number.parseInt(kept.values.slice(8 * i, 8 * i + 8), 16);
@@ -50,8 +54,8 @@ function parsed(text: string): { readonly of: string; readonly values: string } 
   }
 }
 
-function digestOf({ normal, abnormal }: Vectors): Promise<string> {
-  return sha256(`${hexOf(normal)} ${hexOf(abnormal)}`);
+function digestOf({ normal, abnormal }: Vectors, heads: number): Promise<string> {
+  return sha256(`${heads} ${hexOf(normal)} ${hexOf(abnormal)}`);
 }
 
 /** Bits, eight hexadecimal digits a value. */

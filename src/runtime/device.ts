@@ -123,10 +123,17 @@ export class Gpu {
     return this.#caps;
   }
 
-  /** For plans from here on: matrix units that computed wrongly are worse than none. */
-  withoutMatrixUnits(reason: string): void {
-    this.#caps = { ...this.#caps, matrixConfigs: [] };
-    this.notes.push(`The matrix units of ${this.name} are not used: ${reason}.`);
+  /**
+   * For plans from here on: matrix units that computed wrongly are worse than none.
+   * @param component those for factors of this type only.
+   */
+  withoutMatrixUnits(reason: string, component?: string): void {
+    const { matrixConfigs: all } = this.caps;
+    const left = all.filter((config) => component !== undefined && config.component !== component);
+    if (left.length === all.length) return;
+    this.#caps = { ...this.#caps, matrixConfigs: left };
+    const which = component === undefined ? '' : ` for ${component}`;
+    this.notes.push(`The matrix units of ${this.name}${which} are not used: ${reason}.`);
   }
 
   /** What the adapter is called on screen. */

@@ -16,7 +16,14 @@ import { COLUMNS, columnsText } from '../model/saved-columns';
 import type { Spill } from '../model/spill';
 import { elementCount, type TensorSource } from '../model/tensor-source';
 import { BufferStore } from '../runtime/buffer-store';
-import { AbortedError, BadFileError, OptionError, ValueError } from '../runtime/errors';
+import {
+  AbortedError,
+  BadFileError,
+  LimitError,
+  OptionError,
+  OutOfMemoryError,
+  ValueError,
+} from '../runtime/errors';
 import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
@@ -134,6 +141,8 @@ export class Trainer {
   /** Images on their way, so that reading overlaps computing. */
   readonly #loads = new Map<number, Promise<Loaded>>();
   readonly #updates: Groups = { seg: 0, det: 0, prompts: 0 };
+  /** Text columns as they were computed last. */
+  #kept: { readonly step: number; readonly columns: string | undefined } | undefined;
   #scale: number;
   #calm = 0;
   readonly #executables = new Map<string, Promise<Executable>>();
@@ -324,7 +333,10 @@ export class Trainer {
       metadata.set('data', this.identities.data);
       metadata.set('updates', JSON.stringify(this.#updates));
       metadata.set('scale', JSON.stringify({ value: this.#scale, calm: this.#calm }));
-    } else if (this.graph.prompts) metadata.set(COLUMNS, await this.#columns(values));
+    } else if (this.graph.prompts) {
+      const columns = await this.#columns(values);
+      if (columns !== undefined) metadata.set(COLUMNS, columns);
+    }
     if (what === 'model' && this.samples.every(({ group }) => group === undefined)) {
       // The memory bank can be made again from these.
       const normals = this.samples.filter(({ abnormal }) => !abnormal).map((s) => s.identity.trim());
@@ -333,15 +345,29 @@ export class Trainer {
     return { parameters: values, slots, metadata };
   }
 
-  /** Text columns of the present prompts, for the model's file. */
-  async #columns(values: ReadonlyMap<string, SavedTensor>): Promise<string> {
+  /**
+   * Text columns of the present prompts, for the model's file; undefined where the device has no room for them beside the training: a
+   * model without them is as good.
+   * @throws DeviceLostError
+   */
+  async #columns(values: ReadonlyMap<string, SavedTensor>): Promise<string | undefined> {
+    if (this.#kept?.step === this.step) return this.#kept.columns;
+    const columns = await this.#computeColumns(values).catch((error: unknown) => {
+      if (error instanceof OutOfMemoryError || error instanceof LimitError) return undefined;
+      throw error;
+    });
+    this.#kept = { step: this.step, columns };
+    return columns;
+  }
+
+  async #computeColumns(values: ReadonlyMap<string, SavedTensor>): Promise<string> {
     const executable = await this.clip.compile(columnsGraph(this.graph), this.store);
     try {
       const { columns } = await executable.run({});
       const [normal, abnormal] = (['normal', 'abnormal'] as const).map(
         (kind) => values.get(contextName(kind))!.values,
       ) as [Float32Array, Float32Array];
-      return await columnsText(columns as Float32Array, { normal, abnormal });
+      return await columnsText(columns as Float32Array, { normal, abnormal }, this.clip.config.textHeads);
     } finally {
       executable.destroy();
     }

@@ -60,7 +60,11 @@ test('--keep-going leaves broken images out of the bank, and says when none is l
   const text = readFileSync(good);
   copyFileSync('test/fixtures/images/rgb.png', good);
   try {
-    expect((await choose('test', flags)).source).toEqual({ images: [good], augment: true });
+    const { source, description } = await choose('test', flags);
+    expect(source).toEqual({ images: [good], augment: true });
+    expect(description).toBe(
+      '1 normal images (1 of 2 cannot be read and were left out), each in eleven versions',
+    );
   } finally {
     writeFileSync(good, text);
   }

@@ -69,8 +69,9 @@ describe('asked before a model relies on them', () => {
 
   test('right products pass, wrong ones are found', async (context) => {
     context.skip(!gpu.caps.f16, `${gpu.name} has no shader-f16`);
-    expect(await matrixFault(gpu, 'plain')).toBeUndefined();
-    expect(await matrixFault(gpu)).toBeUndefined(); // no such units
+    for (const dtype of ['f16', 'f32'] as const)
+      expect(await matrixFault(gpu, 'plain', dtype)).toBeUndefined();
+    expect(await matrixFault(gpu, 'matrix', 'f16')).toBeUndefined(); // no such units
     const variants = gemmOp.variants.map(
       ({ name, lower }): Variant<GemmAttrs> => ({
         name,
@@ -85,7 +86,9 @@ describe('asked before a model relies on them', () => {
         },
       }),
     );
-    expect(await matrixFault(gpu, 'plain', { ...gemmOp, variants })).toMatch(/^element 0 of a product was/);
+    expect(await matrixFault(gpu, 'plain', 'f16', { ...gemmOp, variants })).toMatch(
+      /^element 0 of a product was/,
+    );
   });
 
   test('a device on which they fail goes on without them', async () => {
@@ -96,7 +99,7 @@ describe('asked before a model relies on them', () => {
     expect(own.notes.join()).toMatch(/matrix units of .* are not used: .*gemm_matrix/);
     pretended.mockRestore();
     expect(own.caps.matrixConfigs).toEqual([]);
-    expect(await matrixFault(own, 'plain')).toEqual(own.caps.f16 ? undefined : expect.any(String));
+    expect(await matrixFault(own, 'plain', 'f32')).toBeUndefined();
     own.destroy();
   });
 });

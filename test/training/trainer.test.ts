@@ -1,5 +1,5 @@
 /** What a trainer promises beyond its numbers: the same bits again, resumption, abortion, memory, honest failures. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { blobSpill } from '../../src/io/blob-spill';
 import { memoryBytes } from '../../src/io/bytes';
 import { openSafetensors } from '../../src/io/safetensors';
@@ -10,7 +10,7 @@ import { readClipConfig } from '../../src/model/clip-config';
 import { fixedColumns } from '../../src/model/fixed-columns';
 import { AUTHORS, PAPER } from '../../src/model/presets';
 import { fixedPrompts, type PromptSet } from '../../src/model/prompts';
-import { AbortedError, OptionError, ValueError } from '../../src/runtime/errors';
+import { AbortedError, OptionError, OutOfMemoryError, ValueError } from '../../src/runtime/errors';
 import type { TrainingSample } from '../../src/training/samples';
 import type { TrainingState } from '../../src/training/state';
 import { type StepRecord, Trainer, type TrainerSettings } from '../../src/training/trainer';
@@ -171,8 +171,15 @@ test('a model keeps its text columns, as long as they are those of its prompts',
     },
   };
   const trainer = await Trainer.create(clip, samples, { ...BASE, augment: false, steps: 1 });
+  // A device without room for them still gives its model.
+  const compile = vi.spyOn(clip, 'compile').mockRejectedValueOnce(new OutOfMemoryError('full'));
+  expect((await trainer.checkpoint()).metadata.has('columns')).toBe(false);
   for await (const _ of trainer.run());
   const checkpoint = await trainer.checkpoint();
+  const compiled = compile.mock.calls.length;
+  expect((await trainer.checkpoint()).metadata.get('columns')).toBe(checkpoint.metadata.get('columns'));
+  expect(compile).toHaveBeenCalledTimes(compiled);
+  compile.mockRestore();
   await trainer.destroy();
   const load = async (changes: Partial<typeof checkpoint>, options: MlaLpOptions = {}) => {
     const own = new Clip(gpu, watched, readClipConfig(weights), 'f32');

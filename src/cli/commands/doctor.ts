@@ -66,7 +66,7 @@ export function describeReport(report: DoctorReport): string {
 
 function tunedLine(tuned: DoctorReport['tuned']): string {
   if (!tuned) return "no table; every kernel is the engine's own choice";
-  if (tuned.rows === 0) return tuned.notes.join(' ');
+  if (tuned.rows === 0) return tuned.notes.join(' ') || `${tuned.source} has no rows`;
   return [`${tuned.rows} calls, ${tuned.source}`, ...tuned.notes].join('. ');
 }
 

@@ -51,7 +51,13 @@ export async function loadTuning(
   const named = env.MLA_LP_TUNED;
   if (named === 'off') return undefined;
   const device = thisDevice(info, software);
-  const path = named || tunedPath(device, env);
+  let path = named;
+  try {
+    path ||= tunedPath(device, env);
+  } catch {
+    // A user without a home has no table.
+    return shippedTuning(device);
+  }
   const text = await readBounded(path);
   const own =
     typeof text === 'string'

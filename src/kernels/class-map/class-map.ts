@@ -29,6 +29,8 @@ export interface ClassMapAttrs {
 }
 
 const MOST = 7;
+/** Most classes: an invocation keeps four logits of each in registers. */
+const MOST_CLASSES = 256;
 /** Largest sides: the taps multiply two sizes in 32 bits. */
 const LONGEST = 65535;
 
@@ -53,6 +55,9 @@ export const classMapOp: Op<ClassMapAttrs> = {
       throw new ShapeError('class_map: all tensors must be f32 [B, h, w, K] of one shape.');
     }
     const [batch, h, w, classes] = first.shape as [number, number, number, number];
+    if (classes > MOST_CLASSES) {
+      throw new ShapeError(`class_map: ${describe(first)} has more than ${MOST_CLASSES} classes.`);
+    }
     if (!Number.isSafeInteger(index) || index < 0 || index >= classes) {
       throw new ShapeError(`class_map: ${describe(first)} has no class ${index}.`);
     }

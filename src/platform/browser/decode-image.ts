@@ -14,7 +14,6 @@ import {
   type DecodeOptions,
   defaultDecodeLimits,
 } from '../../data/limits';
-import { type OpenJpegFactory, openJpegDecoder } from '../../data/openjpeg';
 import { BadImageError } from '../../runtime/errors';
 
 /** What a page can have an image as. */
@@ -79,18 +78,7 @@ const decodeWithBrowser: Codec = async ({ name, bytes, format }) => {
 };
 
 /** What a browser lends to decoding. */
-export const decoders: { -readonly [K in keyof Decoders]: Decoders[K] } = { codec: decodeWithBrowser };
-
-/**
- * Lets this page decode JPEG 2000 and HTJ2K inside DICOM. The decoder is a package of its own, so that pages without such files
- * carry none: `npm install @cornerstonejs/codec-openjpeg`.
- * @param factory the default export of `@cornerstonejs/codec-openjpeg/decodewasmjs`.
- * @param wasm URL of `@cornerstonejs/codec-openjpeg/decodewasm`; fetched when the first such file is read. A page's content
- * security policy must allow `wasm-unsafe-eval`.
- */
-export function useOpenJpeg(factory: OpenJpegFactory, wasm: string): void {
-  decoders.jpeg2000 = () => openJpegDecoder(factory, wasm);
-}
+export const decoders: Decoders = { codec: decodeWithBrowser };
 
 function fromBitmap(bitmap: ImageBitmap, name: string): RgbImage {
   const { width, height } = bitmap;

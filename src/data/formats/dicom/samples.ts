@@ -180,7 +180,7 @@ export class FrameReader {
       throw new BadImageError(
         this.name,
         `its pixels are JPEG 2000, and the package ${JPEG2000_PACKAGE} that decodes them cannot be loaded`,
-        `Install it (npm install ${JPEG2000_PACKAGE}), or unpack the file (gdcmconv --raw).`,
+        `Install it (npm install ${JPEG2000_PACKAGE}); in a page, look at the URL of its wasm and allow wasm-unsafe-eval. Or unpack the file (gdcmconv --raw).`,
         { cause },
       );
     });
