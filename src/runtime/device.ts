@@ -162,7 +162,11 @@ export class Gpu {
   /** Promise.race with the loss would keep every value for as long as the device lives. */
   #orLost<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#lost) return reject(this.#lost);
+      if (this.#lost) {
+        // Nobody else hears of it.
+        work.catch(() => {});
+        return reject(this.#lost);
+      }
       this.#waiting.add(reject);
       work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
     });

@@ -67,7 +67,7 @@ function hash(path: string): string {
 describe.each(['paper'] as const)('preset %s', (preset) => {
   test('the loss curve is the reference, and detect uses the model right away', async () => {
     const [log, out] = [join(root, `${preset}.jsonl`), join(root, `${preset}.safetensors`)];
-    const options = ['--shots', 'all', '--no-augment', '--no-shuffle', '--batch', '4', '--steps', '8'];
+    const options = ['--shots', 'all', '--no-augment', '--no-shuffle', '--batch', '4', '--steps', '4'];
     const trained = await runCli([
       'train',
       data,
@@ -84,7 +84,7 @@ describe.each(['paper'] as const)('preset %s', (preset) => {
     expect(trained.stderr).toMatch(/Step: [\d.]+ GFLOP in \d+ nodes/);
     expect(trained.code).toBe(0);
     const lines = readLog(log);
-    expect(lines.map((line) => line.step)).toEqual(Array.from({ length: 8 }, (_, i) => i + 1));
+    expect(lines.map((line) => line.step)).toEqual(Array.from({ length: 4 }, (_, i) => i + 1));
     for (const [i, { loss, det, seg }] of lines.entries()) {
       expect(Math.abs(loss / curves[preset].loss_curve[i] - 1), `step ${i + 1}`).toBeLessThan(1e-3);
       expect(det + seg).toBeCloseTo(loss, 6);
@@ -117,7 +117,7 @@ describe('bad days', () => {
     '--batch',
     '3',
     '--steps',
-    '12',
+    '8',
     '--save-every',
     '0',
     '--out',
@@ -146,7 +146,7 @@ describe('bad days', () => {
     expect(whole.code).toBe(0);
     const log = join(root, 'killed.jsonl');
     await interrupted(run('killed'), log, 2, 'SIGKILL');
-    await interrupted(run('killed', '--resume'), log, 7, 'SIGKILL');
+    await interrupted(run('killed', '--resume'), log, 5, 'SIGKILL');
     const last = await runCli(run('killed', '--resume'));
     expect(last.stderr).toMatch(/Resuming after step \d+/);
     expect(last.code).toBe(0);
@@ -159,7 +159,7 @@ describe('bad days', () => {
   test('Ctrl-C saves and says how to go on', async () => {
     const { code, stderr } = await interrupted(run('stopped'), join(root, 'stopped.jsonl'), 3, 'SIGINT');
     expect(stderr).toMatch(
-      /Stopped after step \d+ of 12\. The same command with --resume goes on from there\./,
+      /Stopped after step \d+ of 8\. The same command with --resume goes on from there\./,
     );
     expect(code).toBe(130);
     expect((await runCli(run('stopped', '--resume'))).code).toBe(0);

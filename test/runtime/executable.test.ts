@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { activation, activationOp } from '../../src/kernels/activation/activation';
 import { gemm } from '../../src/kernels/gemm/gemm';
 import { reduce } from '../../src/kernels/reduce/reduce';
@@ -193,6 +193,13 @@ describe('resources', () => {
     await expect(pending).rejects.toThrow(DeviceLostError);
     await expect(executable.run({ x: Float32Array.of(1, 2, 3) })).rejects.toThrow(DeviceLostError);
     expect(doomed.isLost).toBe(true);
+    // Work that fails because of the loss is nobody's unhandled rejection.
+    const unhandled = vi.fn();
+    process.once('unhandledRejection', unhandled);
+    await expect(doomed.guard(Promise.reject(new Error('aborted')))).rejects.toThrow(DeviceLostError);
+    await new Promise((done) => setTimeout(done, 0));
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 });
 

@@ -1,8 +1,10 @@
-/** The whole loss curve of preset authors; test/training/parity.test.ts has its first steps, and all of preset paper. */
+/** The whole loss curves; test/training/parity.test.ts has their first steps. */
 import { test } from 'vitest';
 import { openTestGpu } from '../helpers/gpu';
 import { followsReference } from '../training/loss-curve';
 
 const gpu = await openTestGpu();
 
-test('preset authors: 20 steps of Adam follow the reference', () => followsReference(gpu, 'authors', 20));
+test.each(['authors', 'paper'] as const)('preset %s: 20 steps of Adam follow the reference', (preset) =>
+  followsReference(gpu, preset, 20),
+);

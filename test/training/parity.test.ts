@@ -1,4 +1,4 @@
-/** Training against the float64 reference: every gradient and the loss curve of the tiny case, both presets. */
+/** Training against the float64 reference: every gradient and the loss curve's begin of the tiny case, both presets. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readClipConfig } from '../../src/model/clip-config';
@@ -57,9 +57,8 @@ describe.each(['authors', 'paper'] as const)('preset %s', (name) => {
     }
   });
 
-  // All 20 of preset authors: test/slow.
-  const steps = name === 'authors' ? 6 : 20;
-  test(`${steps} steps of Adam follow the reference`, () => followsReference(gpu, name, steps));
+  // All 20: test/slow.
+  test('6 steps of Adam follow the reference', () => followsReference(gpu, name, 6));
 });
 
 test('fixed text columns: the same losses and gradients of adapters', async () => {

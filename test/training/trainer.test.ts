@@ -76,18 +76,18 @@ test('a resumed run goes on as if nothing had happened', async () => {
 // Adam: test/training/parity.test.ts.
 test.each(['adamw', 'sgd'] as const)('%s lowers the loss', async (optimiser) => {
   const rates = optimiser === 'sgd' ? { adapterRate: 0.02, promptRate: 0.02 } : {};
-  const { records } = await train(12, {
+  const { records } = await train(8, {
     optimiser,
     ...rates,
     weightDecay: 1e-3,
     augment: false,
     batch: 4,
-    steps: 12,
+    steps: 8,
     maxNorm: 5,
     schedule: 'cosine',
     warmup: 2,
   });
-  expect(records.at(-1)!.loss).toBeLessThan(records[0]!.loss - 0.05);
+  expect(records.at(-1)!.loss).toBeLessThan(records[0]!.loss - 0.03);
   expect(records.map((r) => r.rate)[0]).toBeCloseTo((optimiser === 'sgd' ? 0.02 : 1e-4) / 2, 9);
 });
 
