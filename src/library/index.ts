@@ -33,6 +33,7 @@ export { type LoadModelOptions, loadModel, type ModelMethod } from './load-model
 export type { BankImages, BankInput } from './memory-bank';
 export { MlaLp, type MlaLpOptions } from './mla-lp';
 export { type OpenDeviceOptions, openDevice } from './open-device';
+export { useOpenJpeg } from './open-jpeg';
 export type { ImageInput, LazyImage } from './platform';
 export { createTrainer, imageIdentity, type TrainingImage, type TrainOptions } from './train';
 export { openVolume, volumeSlices } from './volume';

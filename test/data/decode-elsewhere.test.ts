@@ -179,7 +179,7 @@ function bundling(platform: 'browser' | 'neutral') {
     target: 'es2022',
     platform,
     mainFields: ['module', 'main'],
-    loader: { '.gz': 'binary' as const },
+    loader: { '.gz': 'binary' as const, '.wgsl': 'text' as const },
     external: ['sharp', 'node:*', '@cornerstonejs/*'],
   };
 }

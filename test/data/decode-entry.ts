@@ -1,10 +1,10 @@
 /** What the tests of other platforms run there: each case to a checksum or an error's message, as JSON can carry it. */
 
-import { type OpenJpegFactory, openJpegDecoder } from '../../src/data/openjpeg';
+import type { OpenJpegFactory } from '../../src/data/openjpeg';
 import { makePhantom } from '../../src/data/phantoms';
 import { toModelInput } from '../../src/data/resize';
 import { tokenize } from '../../src/model/tokenizer';
-import { decodeImage, decoders, readImage } from '../../src/platform/browser/decode-image';
+import { decodeImage, readImage } from '../../src/platform/browser/decode-image';
 
 type Decode = (
   bytes: Uint8Array,
@@ -73,7 +73,9 @@ export async function decodeJpeg2000(dicomBase64: string) {
   const before = await decodeAll({ file: dicomBase64 });
   // @ts-expect-error without types
   const module: { default: OpenJpegFactory } = await import('@cornerstonejs/codec-openjpeg/decodewasmjs');
-  decoders.jpeg2000 = () => openJpegDecoder(module.default, '/openjpeg.wasm');
+  // As a page has it: from the package's own entry.
+  const { useOpenJpeg } = await import('../../src/library/browser');
+  useOpenJpeg(module.default, '/openjpeg.wasm');
   const after = await decodeAll({ file: dicomBase64, cut: dicomBase64.slice(0, -400) });
   return { before: before.file!, after: after.file!, cut: after.cut! };
 }
