@@ -1,39 +1,21 @@
 /** The laboratory's page as a user meets it: its own server and policy, a wrong kernel of one's own, then a right one. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import plain from '../../src/kernels/softmax/softmax_plain.wgsl';
-import { type BrowserPage, openBrowserPage } from '../helpers/browser';
+import { requestsElsewhere, servedPage } from '../helpers/served-page';
 
 const SERVER = join(import.meta.dirname, '../../bench/laboratory/web/serve.mjs');
 const RIGHT = `// grid: ceil(ROWS / 16)\n${plain}`;
 
-let server: ChildProcess;
-let opened: BrowserPage | { skip: string };
-let address = '';
-
-beforeAll(async () => {
-  server = spawn(process.execPath, [SERVER, '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = (await once(server.stdout!, 'data')) as [Buffer];
-  address = line.toString().trim();
-  opened = await openBrowserPage();
-});
-afterAll(async () => {
-  if ('close' in opened) await opened.close();
-  server.kill();
-});
+const served = servedPage(SERVER);
 
 test('own kernels are checked and timed in a browser', { timeout: 240_000 }, async ({ skip }) => {
+  const { opened, address } = served();
   if ('skip' in opened) return skip(opened.skip);
   const { page, errors } = opened;
   page.setDefaultTimeout(60_000);
-  const elsewhere: string[] = [];
-  page.on('request', (request) => {
-    if (!request.url().startsWith(address) && !request.url().startsWith('blob:'))
-      elsewhere.push(request.url());
-  });
+  const elsewhere = requestsElsewhere(opened, address);
   await page.setViewportSize({ width: 360, height: 700 });
   await page.goto(address);
   const status = page.getByRole('status');

@@ -1,31 +1,16 @@
 /** examples/web as a user meets it: its own server and policy, files chosen, trained, stopped, saved, detected with. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { memoryBytes } from '../../src/io/bytes';
 import { openSafetensors } from '../../src/io/safetensors';
 import { readTrainingState } from '../../src/io/training-state';
-import { type BrowserPage, openBrowserPage } from '../helpers/browser';
 import { fixture } from '../helpers/goldens';
+import { requestsElsewhere, servedPage } from '../helpers/served-page';
 
 const SERVER = join(import.meta.dirname, '../../examples/web/serve.mjs');
 
-let server: ChildProcess;
-let opened: BrowserPage | { skip: string };
-let address = '';
-
-beforeAll(async () => {
-  server = spawn(process.execPath, [SERVER, '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = (await once(server.stdout!, 'data')) as [Buffer];
-  address = line.toString().trim();
-  opened = await openBrowserPage();
-});
-afterAll(async () => {
-  if ('close' in opened) await opened.close();
-  server.kill();
-});
+const served = servedPage(SERVER);
 
 /** A file of the tiny golden case, perhaps under a name of ours. */
 function chosen(file: string, name = file) {
@@ -33,13 +18,10 @@ function chosen(file: string, name = file) {
 }
 
 test('trains, stops, saves and detects under its policy', { timeout: 240_000 }, async ({ skip }) => {
+  const { opened, address } = served();
   if ('skip' in opened) return skip(opened.skip);
   const { page, errors } = opened;
-  const elsewhere: string[] = [];
-  page.on('request', (request) => {
-    if (!request.url().startsWith(address) && !request.url().startsWith('blob:'))
-      elsewhere.push(request.url());
-  });
+  const elsewhere = requestsElsewhere(opened, address);
   await page.setViewportSize({ width: 360, height: 700 });
   const { headers } = (await page.goto(address).then(async (answer) => ({
     headers: await answer!.allHeaders(),
