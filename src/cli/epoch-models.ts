@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { CALIBRATION_KEY } from '../evaluation/calibration';
 import { fileBytes } from '../io/node/file-bytes';
 import { openWeights } from '../io/open-weights';
+import { COLUMNS } from '../model/saved-columns';
 import { OptionError } from '../runtime/errors';
 
 /** Where a model's state after an epoch lies. @param epoch counted from 1. */
@@ -28,7 +29,15 @@ export async function epochModels(model: string): Promise<string[]> {
 }
 
 /** Metadata in which the models of one training differ. */
-const DIFFERS: ReadonlySet<string> = new Set(['step', 'steps', 'epochs', 'crc32', 'digest', CALIBRATION_KEY]);
+const DIFFERS: ReadonlySet<string> = new Set([
+  'step',
+  'steps',
+  'epochs',
+  'crc32',
+  'digest',
+  CALIBRATION_KEY,
+  COLUMNS,
+]);
 
 /** As `epochModels`. @throws OptionError also where one of them was left by another training. */
 export async function ownEpochModels(model: string): Promise<string[]> {

@@ -22,9 +22,9 @@ async function put(path: string, step: number, more: Record<string, string> = {}
   writeFileSync(path, Buffer.concat(chunks));
 }
 
-test('by epoch, whatever was calibrated', async () => {
-  await put(model, 20, { calibration: '{}' });
-  for (const epoch of [1, 2, 10]) await put(epochPath(model, epoch), 2 * epoch);
+test('by epoch, whatever was calibrated and whatever text columns each has', async () => {
+  await put(model, 20, { calibration: '{}', columns: 'last' });
+  for (const epoch of [1, 2, 10]) await put(epochPath(model, epoch), 2 * epoch, { columns: String(epoch) });
   expect(await ownEpochModels(model)).toEqual([1, 2, 10].map((epoch) => epochPath(model, epoch)));
 });
 
