@@ -50,13 +50,10 @@ export async function chooseBank(flags: BankFlags, context: BankContext): Promis
 
   const all = await openDataset(flags.bankFrom ?? path, { split: 'valid' });
   const normals = all.images.filter(({ abnormal }) => !abnormal).map((image) => image.path);
-  let leftOut = 0;
-  const images =
+  const { images, leftOut } =
     !asked && trained.normals
-      ? await sameImages(normals, trained.normals, all.name)
-      : await drawn(all, flags, (count) => {
-          leftOut = count;
-        });
+      ? { images: await sameImages(normals, trained.normals, all.name), leftOut: 0 }
+      : await drawn(all, flags);
   const leaked = new Set(tested.images.map((image) => resolve(image.path)));
   const twice = images.find((image) => leaked.has(resolve(image)));
   if (twice !== undefined) {
@@ -75,17 +72,19 @@ export async function chooseBank(flags: BankFlags, context: BankContext): Promis
   };
 }
 
-/** @param onBroken how many of them were left out. */
-async function drawn(all: Dataset, flags: BankFlags, onBroken: (count: number) => void): Promise<string[]> {
+async function drawn(
+  all: Dataset,
+  flags: BankFlags,
+): Promise<{ readonly images: readonly string[]; readonly leftOut: number }> {
   const { shots = 'all', shotList, draw = 0, seed = DEFAULTS.seed } = flags;
   const list = shotList === undefined ? undefined : await readShotList(shotList, draw);
   const chosen = chooseShots(all, shots, { seed, ...(list && { list }) });
   const normals = chosen.images.filter(({ abnormal }) => !abnormal);
-  if (!flags.keepGoing) return normals.map(({ path }) => path);
+  const paths = normals.map(({ path }) => path);
+  if (!flags.keepGoing) return { images: paths, leftOut: 0 };
   const broken = await brokenImages(normals, { keepGoing: true, quiet: flags.quiet === true });
-  onBroken(broken.size);
-  const left = normals.filter(({ path }) => !broken.has(path));
-  if (left.length > 0) return left.map(({ path }) => path);
+  const images = paths.filter((path) => !broken.has(path));
+  if (images.length > 0) return { images, leftOut: broken.size };
   throw new OptionError(
     `None of the ${normals.length} normal images chosen for the memory bank of ${all.name} can be used.`,
     'Choose others: more --shots, another --seed, or another --bank-from.',
