@@ -64,7 +64,7 @@ export async function benchFolder(session: Session, choice: FolderChoice): Promi
     const settled = gpu.allocatedBytes;
     gpu.peakBytes = settled;
     const bar = session.progress(`folder ${name}`, images.length, 'images');
-    const memory = new MemoryGrowth();
+    const pace = new Pace();
     const begun = performance.now();
     await scoreImages(
       observed,
@@ -76,7 +76,7 @@ export async function benchFolder(session: Session, choice: FolderChoice): Promi
           const from = performance.now();
           await sink.append(outcome, maps);
           busy.add('results', from, performance.now());
-          memory.look();
+          pace.look();
         },
       },
       { onProgress: (done) => done > 0 && bar.step() },
@@ -87,7 +87,7 @@ export async function benchFolder(session: Session, choice: FolderChoice): Promi
     const metrics = performance.now() - begun - wall;
     await model.destroy();
     report(session, choice, {
-      ...{ images: images.length, wall, metrics, busy, memory },
+      ...{ images: images.length, wall, metrics, busy, pace },
       deviceGrowth: gpu.peakBytes - settled,
     });
   } finally {
@@ -102,14 +102,14 @@ interface Outcome {
   readonly wall: number;
   readonly metrics: number;
   readonly busy: BusyTimes;
-  readonly memory: MemoryGrowth;
+  readonly pace: Pace;
   /** Most bytes on the device beyond those after the first batch. */
   readonly deviceGrowth: number;
 }
 
 function report(session: Session, choice: FolderChoice, outcome: Outcome): void {
   const { model, imageSize, batch, precision: dtype } = choice;
-  const { images, wall, metrics, busy, memory, deviceGrowth } = outcome;
+  const { images, wall, metrics, busy, pace, deviceGrowth } = outcome;
   const name = `${model}, ${imageSize} px, batch ${batch}, ${images} images`;
   const floor = { flops: 0, bytes: 0 };
   const row = (variant: string, ms: number) =>
@@ -121,10 +121,10 @@ function report(session: Session, choice: FolderChoice, outcome: Outcome): void 
   }
   row('metrics afterwards', metrics);
   session.notes.push(
-    `folder: ${((1000 * images) / wall).toPrecision(3)} images/s; memory grew by ${(memory.growth() / 1024).toFixed(1)} KiB an image in the second half, on the device by ${(deviceGrowth / 1024).toFixed(1)} KiB in all.`,
-    ...memory.parts().map(({ images: seen, perSecond, bytes }) => {
+    `folder: ${((1000 * images) / wall).toPrecision(3)} images/s; memory grew by ${(pace.growth() / 1024).toFixed(1)} KiB an image in the second half, on the device by ${(deviceGrowth / 1024).toFixed(1)} KiB in all.`,
+    ...pace.parts().map(({ images: seen, perSecond, cpuMs, bytes }) => {
       const resident = (bytes / 2 ** 20).toFixed(0);
-      return `folder: after ${seen} images ${perSecond.toPrecision(3)} images/s, ${resident} MiB resident.`;
+      return `folder: after ${seen} images ${perSecond.toPrecision(3)} images/s, ${cpuMs.toPrecision(3)} ms of CPU time an image, ${resident} MiB resident.`;
     }),
   );
 }
@@ -155,27 +155,44 @@ class BusyTimes {
   }
 }
 
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Images between two lines of the report, and most lines. */
 const PART = 100;
 const MOST_PARTS = 20;
 
-/** Resident memory and pace over the images. */
-class MemoryGrowth {
+/** Resident memory and pace over the images. CPU time tells of the pace where other programs take turns on the processor. */
+class Pace {
   readonly #rss: number[] = [];
   readonly #times = [performance.now()];
+  readonly #cpu = [cpuMs()];
 
   look(): void {
     this.#rss.push(process.memoryUsage.rss());
     this.#times.push(performance.now());
+    this.#cpu.push(cpuMs());
   }
 
   /** Every hundred images, or fewer times: what is resident then, and how fast they were. */
-  parts(): { readonly images: number; readonly perSecond: number; readonly bytes: number }[] {
+  parts(): {
+    readonly images: number;
+    readonly perSecond: number;
+    readonly cpuMs: number;
+    readonly bytes: number;
+  }[] {
     const step = PART * Math.max(1, Math.ceil(this.#rss.length / PART / MOST_PARTS));
     return Array.from({ length: Math.floor(this.#rss.length / step) }, (_, i) => {
       const images = (i + 1) * step;
-      const ms = this.#times[images]! - this.#times[images - step]!;
-      return { images, perSecond: (1000 * step) / ms, bytes: this.#rss[images - 1]! };
+      const since = (marks: readonly number[]) => marks[images]! - marks[images - step]!;
+      return {
+        images,
+        perSecond: (1000 * step) / since(this.#times),
+        cpuMs: since(this.#cpu) / step,
+        bytes: this.#rss[images - 1]!,
+      };
     });
   }
 
