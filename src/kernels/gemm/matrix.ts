@@ -1,7 +1,8 @@
 /** GEMM variants on matrix units: the configuration that a device offers, tile sizes, and K split over workgroups. */
-import type { Capabilities, MatrixConfig } from '../../runtime/capabilities';
+import type { Capabilities } from '../../runtime/capabilities';
 import type { Cannot, Lowering, Variant } from '../../runtime/op';
-import { BYTES, type Dtype } from '../../runtime/tensor-type';
+import { BYTES } from '../../runtime/tensor-type';
+import { type FactorType, matrixUnits } from '../matrix-units';
 import loadsWgsl from './gemm_loads.wgsl';
 import matrixWgsl from './gemm_matrix.wgsl';
 import type { GemmAttrs, GemmCall } from './lowering';
@@ -25,32 +26,8 @@ const TILES: readonly (readonly [name: string, tile: MatrixTile])[] = [
   ['matrix_128x128', { BM: 128, BN: 128, GX: 2, GY: 4 }],
 ];
 
-/**
- * The configuration for a call, and what its factors are in workgroup memory. Sums are f32, and no factor loses bits: f16 where
- * both operands are, else f32, which few devices have. Drivers list first what they prefer.
- */
-function configOf(
-  call: GemmCall,
-  { BM, BN, GX, GY }: MatrixTile,
-  caps: Capabilities,
-): { readonly config: MatrixConfig; readonly type: Dtype } | undefined {
-  const f16 = call.inputs.slice(0, 2).every(({ dtype }) => dtype === 'f16');
-  for (const type of f16 ? (['f16', 'f32'] as const) : (['f32'] as const)) {
-    const config = caps.matrixConfigs.find(
-      ({ component, result, M, N, K }) =>
-        component === type &&
-        result === 'f32' &&
-        (BM / GY) % M === 0 &&
-        (BN / GX) % N === 0 &&
-        sliceOf(type) % K === 0,
-    );
-    if (config) return { config, type };
-  }
-  return undefined;
-}
-
 /** Terms of a slice: 64 bytes of a line. */
-const sliceOf = (type: Dtype) => 64 / BYTES[type];
+const sliceOf = (type: FactorType) => 64 / BYTES[type];
 
 function lowerMatrix(
   variant: string,
@@ -59,13 +36,15 @@ function lowerMatrix(
   tile: MatrixTile,
   parts = 1,
 ): Lowering | Cannot {
-  const { subgroups, subgroupMinSize: LANES, subgroupMaxSize } = caps;
-  if (!subgroups || LANES !== subgroupMaxSize) return { cannot: 'subgroups have no fixed size' };
-  const found = configOf(call, tile, caps);
-  if (!found) return { cannot: 'the device has no matrix units for these types that sum in f32' };
-  const { config, type } = found;
-  const { M, N, K } = sizes(call);
   const { BM, BN, GX, GY } = tile;
+  const found = matrixUnits(
+    caps,
+    call.inputs.slice(0, 2),
+    (one, of) => (BM / GY) % one.M === 0 && (BN / GX) % one.N === 0 && sliceOf(of) % one.K === 0,
+  );
+  if ('cannot' in found) return found;
+  const { config, type, lanes: LANES } = found;
+  const { M, N, K } = sizes(call);
   const [FM, FN, FK] = [config.M, config.N, config.K];
   const [BK, SIZE, STAGE] = [sliceOf(type), GX * GY * LANES, FM * FN * GX * GY];
   const pad = 16 / BYTES[type];
