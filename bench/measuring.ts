@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { loadTuning } from '../src/io/node/tuned-files';
 import { writeFileAtomic } from '../src/io/node/write-file';
-import { checkMatrixUnits } from '../src/kernels/gemm/matrix-check';
+import { checkMatrixUnits } from '../src/kernels/matrix-check';
 import { acquireAdapter } from '../src/platform/node/adapter';
 import { Gpu, type Precision } from '../src/runtime/device';
 import { OptionError } from '../src/runtime/errors';

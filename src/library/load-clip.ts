@@ -1,7 +1,7 @@
 import { blobBytes } from '../io/bytes';
 import { asClipWeights } from '../io/clip-names';
 import { openWeights } from '../io/open-weights';
-import { checkMatrixUnits } from '../kernels/gemm/matrix-check';
+import { checkMatrixUnits } from '../kernels/matrix-check';
 import { Clip } from '../model/clip';
 import { readClipConfig } from '../model/clip-config';
 import { syntheticClip } from '../model/synthetic';

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { gemmOp } from '../../src/kernels/gemm/gemm';
 import type { GemmAttrs } from '../../src/kernels/gemm/lowering';
-import { checkMatrixUnits, matrixFault } from '../../src/kernels/gemm/matrix-check';
+import { checkMatrixUnits, gemmProbe, matrixFault } from '../../src/kernels/matrix-check';
 import { acquireAdapter } from '../../src/platform/node/adapter';
 import { MATRIX_FEATURE, PORTABLE } from '../../src/runtime/capabilities';
 import { Gpu } from '../../src/runtime/device';
@@ -70,8 +70,8 @@ describe('asked before a model relies on them', () => {
   test('right products pass, wrong ones are found', async (context) => {
     context.skip(!gpu.caps.f16, `${gpu.name} has no shader-f16`);
     for (const dtype of ['f16', 'f32'] as const)
-      expect(await matrixFault(gpu, 'plain', dtype)).toBeUndefined();
-    expect(await matrixFault(gpu, 'matrix', 'f16')).toBeUndefined(); // no such units
+      expect(await matrixFault(gpu, gemmProbe, 'plain', dtype)).toBeUndefined();
+    expect(await matrixFault(gpu, gemmProbe, 'matrix', 'f16')).toBeUndefined(); // no such units
     const variants = gemmOp.variants.map(
       ({ name, lower }): Variant<GemmAttrs> => ({
         name,
@@ -86,8 +86,8 @@ describe('asked before a model relies on them', () => {
         },
       }),
     );
-    expect(await matrixFault(gpu, 'plain', 'f16', { ...gemmOp, variants })).toMatch(
-      /^element 0 of a product was/,
+    expect(await matrixFault(gpu, { ...gemmProbe, op: { ...gemmOp, variants } }, 'plain', 'f16')).toMatch(
+      /^element 0 of a result of gemm was/,
     );
   });
 
@@ -99,7 +99,7 @@ describe('asked before a model relies on them', () => {
     expect(own.notes.join()).toMatch(/matrix units of .* are not used: .*gemm_matrix/);
     pretended.mockRestore();
     expect(own.caps.matrixConfigs).toEqual([]);
-    expect(await matrixFault(own, 'plain', 'f32')).toBeUndefined();
+    expect(await matrixFault(own, gemmProbe, 'plain', 'f32')).toBeUndefined();
     own.destroy();
   });
 });

@@ -1,0 +1,121 @@
+/**
+ * Asks a device whether its matrix units do what they say before a model relies on them: they are an experimental feature, whose
+ * drivers nobody here has seen all of. Small products, for each tile size (they may take other configurations) and each pair of layouts
+ * that a model and its training have.
+ */
+import { BufferStore } from '../runtime/buffer-store';
+import type { Gpu } from '../runtime/device';
+import { DeviceLostError, MlaLpError } from '../runtime/errors';
+import { Executable } from '../runtime/executable';
+import { decodeF16, encodeF16 } from '../runtime/float16';
+import { Graph } from '../runtime/graph';
+import { isCannot, type OpCall } from '../runtime/op';
+import { plan } from '../runtime/plan';
+import { sizeOf, tensorType } from '../runtime/tensor-type';
+import { gemmOp } from './gemm/gemm';
+import type { GemmAttrs } from './gemm/lowering';
+import { gemmReference } from './gemm/reference';
+import type { FactorType } from './matrix-units';
+import { type KernelCase, type OpSuite, uniformAt } from './suite';
+import { firstMismatch, TOLERANCE } from './tolerance';
+
+/** What an op's kernels on matrix units are asked. */
+export interface Probe<A> extends Pick<OpSuite<A>, 'op' | 'reference'> {
+  /** Variants with tiles of their own. */
+  readonly variants: readonly string[];
+  cases(dtype: FactorType): readonly Pick<KernelCase<A>, 'inputs' | 'attrs' | 'fill'>[];
+}
+
+const LAYOUTS: readonly Pick<GemmAttrs, 'x' | 'weight'>[] = [
+  { weight: 'nk' },
+  { weight: 'kn' },
+  { x: 'km', weight: 'kn' },
+];
+
+export const gemmProbe: Probe<GemmAttrs> = {
+  op: gemmOp,
+  reference: gemmReference,
+  // Split K runs the first one's kernel.
+  variants: ['matrix', 'matrix_128x64', 'matrix_128x128'],
+  cases: (dtype) =>
+    LAYOUTS.map((layouts, i) => {
+      const [M, K, N] = [76, 68, 140]; // ragged in tiles, matrices and slices
+      return {
+        attrs: { bias: false, residual: false, ...layouts },
+        inputs: [
+          tensorType(dtype, layouts.x === 'km' ? [K, M] : [M, K]),
+          tensorType(dtype, layouts.weight === 'kn' ? [K, N] : [N, K]),
+        ],
+        fill: (o, length) => Float64Array.from({ length }, (_, at) => uniformAt(at, 2 * i + o)),
+      };
+    }),
+};
+
+const checked = new WeakMap<Gpu, Promise<void>>();
+
+/**
+ * Before anything is planned that may use matrix units. Where they give other sums than the reference, or a kernel does not
+ * compile, the device goes on without them and `gpu.notes` says so. Once a device; nothing to do where there are none.
+ * @throws DeviceLostError
+ */
+export function checkMatrixUnits(gpu: Gpu): Promise<void> {
+  const known = checked.get(gpu);
+  if (known) return known;
+  const work = (async () => {
+    if (gpu.caps.matrixConfigs.length === 0) return;
+    const inF32 = await faultOf(gpu, 'f32');
+    if (inF32 !== undefined) gpu.withoutMatrixUnits(inF32, 'f32');
+    const inF16 = gpu.caps.f16 ? await faultOf(gpu, 'f16') : undefined;
+    if (inF16 !== undefined) gpu.withoutMatrixUnits(inF16);
+  })();
+  checked.set(gpu, work);
+  return work;
+}
+
+async function faultOf(gpu: Gpu, dtype: FactorType): Promise<string | undefined> {
+  const faults = gemmProbe.variants.map((variant) => matrixFault(gpu, gemmProbe, variant, dtype));
+  return (await Promise.all(faults)).find((fault) => fault !== undefined);
+}
+
+/** What is wrong with results of a variant on a device; undefined when they are right or the variant does not run there. */
+export async function matrixFault<A>(
+  gpu: Gpu,
+  { op, reference, cases }: Probe<A>,
+  variant: string,
+  dtype: FactorType,
+): Promise<string | undefined> {
+  const g = new Graph();
+  const values: Record<string, Float32Array<ArrayBuffer>> = {};
+  const wanted = new Map<string, Float64Array>();
+  for (const [i, { inputs, attrs, fill }] of cases(dtype).entries()) {
+    const call: OpCall<A> = { inputs, outputs: op.infer(inputs, attrs), attrs };
+    if (isCannot(op.variants.find(({ name }) => name === variant)!.lower(call, gpu.caps))) return undefined;
+    const operands = inputs.map((type, o) => {
+      const numbers = Float32Array.from(fill!(o, sizeOf(type))!);
+      values[`x${i}${o}`] = dtype === 'f16' ? decodeF16(encodeF16(numbers)) : numbers;
+      return g.input(`x${i}${o}`, dtype, type.shape);
+    });
+    g.output(`y${i}`, g.apply(op, operands, attrs)[0]!);
+    const exact = operands.map((_, o) => Float64Array.from(values[`x${i}${o}`]!));
+    wanted.set(`y${i}`, reference(exact, call)[0]!);
+  }
+  const store = new BufferStore(gpu);
+  let executable: Executable | undefined;
+  try {
+    const planned = plan(g, gpu.caps, { variants: { [op.name]: variant } });
+    executable = await Executable.compile(gpu, planned, store, { poison: true });
+    const found = await executable.run(values);
+    for (const [name, want] of wanted) {
+      const wrong = firstMismatch(found[name]!, want, TOLERANCE[dtype]);
+      if (wrong)
+        return `element ${wrong.index} of a result of ${op.name} was ${wrong.got} instead of ${wrong.want}`;
+    }
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof MlaLpError) || error instanceof DeviceLostError) throw error;
+    return error.fact.replace(/\.$/, '');
+  } finally {
+    executable?.destroy();
+    store.destroy();
+  }
+}
