@@ -36,6 +36,12 @@ function sum(text: string): string {
   return `${crc32(new TextEncoder().encode(text)).toString(16).padStart(8, '0')}-${text.length.toString(36)}`;
 }
 
+/** Tells two tables apart, whatever their order; "none" where there are no rows. */
+export function tableDigest(table: TunedTable | undefined): string {
+  if (!table?.size) return 'none';
+  return sum(JSON.stringify([...table].sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
 /** The variants that apply to a call on a device, each with what it would run. */
 export function legalVariants<A>(op: Op<A>, call: OpCall<A>, caps: Capabilities): Map<string, Lowering> {
   const legal = new Map<string, Lowering>();

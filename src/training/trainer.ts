@@ -3,15 +3,12 @@
  * backward, the optimiser on the GPU. Knows samples as numbers only; files, images and screens are the callers'.
  */
 import { augmentations } from '../kernels/warp/augmentations';
-import type { Clip, PromptInputs } from '../model/clip';
-
+import type { Clip } from '../model/clip';
 import { tokensOf } from '../model/clip-config';
 import { packImages } from '../model/clip-pixels';
-
-import { fixedColumns } from '../model/fixed-columns';
 import { sha256, weightsIdentity } from '../model/identity';
 import { type BankTensor, bankTensors } from '../model/memory-bank-tensors';
-import { DEFAULT_OBJECT, fixedPrompts, learnablePromptTokens, type PromptSet } from '../model/prompts';
+import type { PromptSet } from '../model/prompts';
 import { COLUMNS, columnsText } from '../model/saved-columns';
 import type { Spill } from '../model/spill';
 import { elementCount, type TensorSource } from '../model/tensor-source';
@@ -28,18 +25,16 @@ import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
 import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
-
 import { bankGraph } from './memory-bank';
 import { type TrainedMethod, trainedMethod } from './methods';
-
 import { completeOptions, type TrainingOptions } from './options';
 import { contextName, initialValues, type Parameter, type ParameterGroup } from './parameters';
+import { checkResumable, kernelsIdentity, kernelsNote, numericConfig } from './resumable';
 import type { TrainingSample } from './samples';
 import { rateFactor } from './schedule';
 import type { SavedTensor, TrainingState } from './state';
-
 import { columnsGraph, gradientName, type StepGraphOptions, trainedParameters } from './step-graph';
-
+import { type TextSide, textSide } from './text-side';
 import { normsName, SLOTS, slotName, updateGraph } from './update-graph';
 
 /** What one step did. Losses are those before its update. */
@@ -90,40 +85,7 @@ const PATIENCE = 500;
 /** Bytes of decoded masks that stay in memory. */
 const MASK_BYTES = 512 * 1024 * 1024;
 
-/** Options that change the numbers: a resumed run must have the same. */
-const NUMERIC = [
-  'method',
-  'imageSize',
-  'stages',
-  'contextVectors',
-  'batch',
-  'adapterRate',
-  'promptRate',
-  'optimiser',
-  'betas',
-  'epsilon',
-  'momentum',
-  'weightDecay',
-  'schedule',
-  'warmup',
-  'maxNorm',
-  'seed',
-  'shuffle',
-  'augment',
-  'microBatch',
-] as const;
-
 type Groups = Record<ParameterGroup, number>;
-
-/** Where the text columns come from. */
-type TextSide =
-  | { readonly learned: PromptInputs }
-  | {
-      /** f32 [2, embed]. */
-      readonly columns: Float32Array<ArrayBuffer>;
-      /** How a model's file names the sentences: detection needs the same. */
-      readonly said: readonly [key: 'object' | 'sentences', value: string];
-    };
 
 interface Loaded {
   readonly pixels: Float32Array;
@@ -145,6 +107,7 @@ export class Trainer {
   #kept: { readonly step: number; readonly columns: string | undefined } | undefined;
   #scale: number;
   #calm = 0;
+  #note: string | undefined;
   readonly #executables = new Map<string, Promise<Executable>>();
   readonly #releaseText: () => void;
   #busy = false;
@@ -273,11 +236,14 @@ export class Trainer {
     return this.#order.stepsPerEpoch;
   }
 
-  /** What the step takes on the device and what was chosen to make it fit, in a sentence. */
+  /**
+   * What the step takes on the device, what was chosen to make it fit, and whether a resumed run repeats to rounding only; in sentences.
+   */
   describe(): string {
     const items = this.samples.length * this.#versions.length;
     const cached = Math.min(items, this.cache.residentCapacity);
-    return `${describeChoice(this.memory)} Features of ${cached} of ${items} image versions stay on the device.`;
+    const features = `Features of ${cached} of ${items} image versions stay on the device.`;
+    return [describeChoice(this.memory), features, this.#note].filter((text) => text !== undefined).join(' ');
   }
 
   /**
@@ -331,6 +297,7 @@ export class Trainer {
     ]);
     if (what === 'training') {
       metadata.set('data', this.identities.data);
+      metadata.set('kernels', kernelsIdentity(this.clip.gpu));
       metadata.set('updates', JSON.stringify(this.#updates));
       metadata.set('scale', JSON.stringify({ value: this.#scale, calm: this.#calm }));
     } else if (this.graph.prompts) {
@@ -461,6 +428,7 @@ export class Trainer {
     }
     await store.flush();
     if (!resume) return;
+    this.#note = kernelsNote(resume, kernelsIdentity(this.clip.gpu));
     this.step = Number(resume.metadata.get('step'));
     Object.assign(this.#updates, JSON.parse(resume.metadata.get('updates')!));
     const { value, calm } = JSON.parse(resume.metadata.get('scale')!) as { value: number; calm: number };
@@ -764,63 +732,6 @@ interface Losses {
   det: number;
   focal: number;
   dice: number;
-}
-
-/** @throws OptionError naming what differs from the saved run. */
-function checkResumable(
-  { metadata }: TrainingState,
-  options: TrainingOptions,
-  identities: { weights: string; data: string },
-  precision: string,
-  text: TextSide,
-): void {
-  const refuse = (what: string, remedy: string): never => {
-    throw new OptionError(`The saved run cannot be resumed: ${what}.`, remedy);
-  };
-  if (metadata.get('weights') !== identities.weights)
-    refuse('it used other CLIP weights', 'Give the same --weights.');
-  if (metadata.get('data') !== identities.data) {
-    refuse('it used other images', 'Give the same data set, --shots, --shot-list and --seed.');
-  }
-  if (metadata.get('preset') !== options.preset.name)
-    refuse(`it used preset ${metadata.get('preset')}`, 'Give the same.');
-  if (metadata.get('precision') !== precision)
-    refuse(`it used ${metadata.get('precision')}`, 'Give the same --precision.');
-  if ('said' in text && metadata.get(text.said[0]) !== text.said[1])
-    refuse('it used other sentences', 'Give the same --object or --prompts.');
-  const saved = JSON.parse(metadata.get('config') ?? '{}') as Record<string, unknown>;
-  const now = JSON.parse(numericConfig(options)) as Record<string, unknown>;
-  for (const name of [...NUMERIC, 'total']) {
-    const [before, after] = [saved[name], now[name]].map((value) => JSON.stringify(value));
-    if (before !== after) refuse(`${name} was ${before} and is now ${after}`, 'Give the same options.');
-  }
-}
-
-function numericConfig(options: TrainingOptions): string {
-  const numbers = Object.fromEntries(NUMERIC.map((name) => [name, options[name]]));
-  // A falling rate depends on where the run ends; a constant one may be trained on for longer.
-  const { schedule, epochs, steps } = options;
-  return JSON.stringify({ ...numbers, ...(schedule !== 'constant' && { total: { epochs, steps } }) });
-}
-
-async function textSide(
-  clip: Clip,
-  { method, preset, contextVectors }: TrainingOptions,
-  sentences: PromptSet | undefined,
-  object: string | undefined,
-): Promise<TextSide> {
-  if (method === 'mla-lp') {
-    if (sentences ?? object)
-      throw new OptionError('Method mla-lp learns its prompts.', 'Other methods train on sentences.');
-    const tokens = await learnablePromptTokens(contextVectors, clip.config.context);
-    return { learned: await clip.promptInputs(tokens, preset.causalPrompts) };
-  }
-  const { normal, abnormal } = sentences ?? fixedPrompts(object ?? DEFAULT_OBJECT);
-  const columns = await fixedColumns(clip, { normal, abnormal }, preset.activation);
-  const said = sentences
-    ? (['sentences', JSON.stringify({ normal, abnormal })] as const)
-    : (['object', object ?? DEFAULT_OBJECT] as const);
-  return { columns, said };
 }
 
 /** The initial value that a checkpoint brings, if one was given. @throws BadFileError when it lacks it. */

@@ -5,7 +5,7 @@ import { PORTABLE } from '../../src/runtime/capabilities';
 import { Graph } from '../../src/runtime/graph';
 import type { Op, OpCall } from '../../src/runtime/op';
 import { plan } from '../../src/runtime/plan';
-import { legalVariants, TunedLookup, tuningKey } from '../../src/runtime/tuned';
+import { legalVariants, TunedLookup, tableDigest, tuningKey } from '../../src/runtime/tuned';
 import { doubleOp } from '../helpers/slow-fast';
 import { callOf } from '../kernels/run-case';
 
@@ -23,6 +23,18 @@ function chosen(table: Record<string, string>, graph = graphOf(op), variants = {
   const tuned = new Map(Object.entries(table));
   return plan(graph, { ...PORTABLE, tuned }, { variants }).steps[0]!.variant;
 }
+
+test("a table's digest tells its rows, not their order", () => {
+  const rows = [
+    ['gemm:1', 'tiled'],
+    ['gemm:2', 'split_2'],
+  ] as const;
+  const [one, other] = [tableDigest(new Map(rows)), tableDigest(new Map([...rows].reverse()))];
+  expect(other).toBe(one);
+  expect(tableDigest(new Map([rows[0]]))).not.toBe(one);
+  expect(tableDigest(new Map([rows[0], ['gemm:2', 'split_4']]))).not.toBe(one);
+  expect([tableDigest(undefined), tableDigest(new Map())]).toEqual(['none', 'none']);
+});
 
 describe('a plan', () => {
   const key = tuningKey(op, call, PORTABLE);

@@ -73,6 +73,22 @@ test('a resumed run goes on as if nothing had happened', async () => {
   }
 });
 
+test('a run that goes on with other kernels says so', async () => {
+  const { state } = await train(1);
+  const described = async (kernels?: string) => {
+    const saved = { ...state, metadata: new Map(state.metadata) };
+    if (kernels !== undefined) saved.metadata.set('kernels', kernels);
+    const trainer = await Trainer.create(clip, samples, { ...BASE, steps: 6, resume: saved });
+    const text = trainer.describe();
+    await trainer.destroy();
+    return text;
+  };
+  expect(await described()).not.toContain('bit by bit');
+  expect(await described(`none on ${gpu.name}`)).not.toContain('bit by bit');
+  expect(await described(`1234-5 on ${gpu.name}`)).toContain('another table of tuned kernels');
+  expect(await described('none on some GPU')).toContain('another adapter');
+});
+
 // Adam: test/training/parity.test.ts.
 test.each(['adamw', 'sgd'] as const)('%s lowers the loss', async (optimiser) => {
   const rates = optimiser === 'sgd' ? { adapterRate: 0.02, promptRate: 0.02 } : {};
