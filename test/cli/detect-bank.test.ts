@@ -3,10 +3,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { fileBytes } from '../../src/io/node/file-bytes';
-import { openSafetensors } from '../../src/io/safetensors';
 import { runCli } from '../helpers/cli';
-import { fixture, openGolden, relativeError } from '../helpers/goldens';
+import { fixture, openGolden, openWhole, relativeError } from '../helpers/goldens';
 
 const folder = mkdtempSync(join(tmpdir(), 'mla-lp-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -36,7 +34,7 @@ test('two images: parts, and what they are together', { timeout: 120_000 }, asyn
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines.map((line) => line.file)).toEqual(files);
-  const written = await openSafetensors(await fileBytes(maps));
+  const written = await openWhole(maps);
   const zeroShot = await Promise.all(files.map((file) => written.read(file)));
   const fewShot = await Promise.all(files.map((file) => written.read(`${file}#memory`)));
   await written.close();

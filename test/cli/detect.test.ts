@@ -12,11 +12,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { fileBytes } from '../../src/io/node/file-bytes';
-import { openSafetensors } from '../../src/io/safetensors';
 import { decodeImage } from '../../src/platform/node/decode-image';
 import { runCli } from '../helpers/cli';
-import { fixture, openGolden, relativeError } from '../helpers/goldens';
+import { fixture, openGolden, openWhole, relativeError } from '../helpers/goldens';
 
 const folder = mkdtempSync(join(tmpdir(), 'mla-lp-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -76,7 +74,7 @@ test('a folder with a broken file: JSON, maps, heatmaps, report, exit code 1', {
       4,
     );
   }
-  const written = await openSafetensors(await fileBytes(maps));
+  const written = await openWhole(maps);
   const stages = await golden.read('authors.maps');
   for (const i of order) {
     expect(written.tensors.get(lines[i].file)?.shape).toEqual([100, 100]);

@@ -1,6 +1,7 @@
 /** Numbers of the float64 reference, and how far a result is from them. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileBytes } from '../../src/io/node/file-bytes';
+import { memoryBytes } from '../../src/io/bytes';
 import { openSafetensors } from '../../src/io/safetensors';
 import type { TensorSource } from '../../src/model/tensor-source';
 
@@ -11,7 +12,12 @@ export function fixture(path: string): string {
 }
 
 export async function openGolden(path: string): Promise<TensorSource> {
-  return openSafetensors(await fileBytes(fixture(path)));
+  return openWhole(fixture(path));
+}
+
+/** A small safetensors file, read at once: nothing is left open. */
+export async function openWhole(path: string): Promise<TensorSource> {
+  return openSafetensors(memoryBytes(Uint8Array.from(await readFile(path)), path));
 }
 
 /** |got - want| / |want| in the Euclidean norm; infinite when the lengths differ or something is NaN. */
