@@ -31,8 +31,8 @@ export interface Judgement {
 }
 
 /**
- * Of an interval. Ratios are judged after every turn, so that chance has several tries: of two that are equally fast about two in a
- * hundred pass for better (simulated). The last duel, of whole graphs, stands behind that.
+ * Of an interval. Ratios are judged after every turn unless a duel is judged `once`, so that chance has several tries: of two that are
+ * equally fast about two in a hundred pass for better (simulated). The last duel, of whole graphs, is judged once.
  */
 const CONFIDENCE = 0.99;
 /** From so many turns on, a contender that lost all of them is let go. */
@@ -42,7 +42,7 @@ const LOST = 4;
 export function judge(ratios: readonly number[], margin: number): Judgement {
   const ratio = median(ratios);
   const interval = medianInterval(ratios, CONFIDENCE);
-  const lost = ratios.length >= LOST && ratios.every((each) => each >= 1);
+  const lost = hasLost(ratios);
   const better = interval !== undefined && interval[1] < 1 && ratio <= 1 - margin;
   const no = lost || (interval !== undefined && interval[0] > 1 - margin);
   return {
@@ -53,12 +53,18 @@ export function judge(ratios: readonly number[], margin: number): Judgement {
   };
 }
 
+function hasLost(ratios: readonly number[]): boolean {
+  return ratios.length >= LOST && ratios.every((each) => each >= 1);
+}
+
 export interface DuelOptions {
   readonly margin: number;
   /** Turns stop at this time, ms of `now`, once `leastTurns` are done. */
   readonly deadline: number;
   readonly leastTurns?: number;
   readonly mostTurns?: number;
+  /** Who wins is asked at the end only: a run is longer, and its interval holds what it says. Who loses every turn is let go as ever. */
+  readonly once?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly now?: () => number;
 }
@@ -77,10 +83,13 @@ export async function duels(
   base: Measurer,
   rivals: readonly Measurer[],
   asked: readonly (readonly string[])[],
-  { margin, deadline, leastTurns = 0, mostTurns = 60, signal, now = () => performance.now() }: DuelOptions,
+  options: DuelOptions,
 ): Promise<Map<string, Judgement>[]> {
+  const { margin, deadline, leastTurns = 0, mostTurns = 60, once = false, signal } = options;
+  const { now = () => performance.now() } = options;
   const ratios = asked.map((names) => new Map(names.map((name): [string, number[]] => [name, []])));
-  const isOpen = (each: readonly number[]) => judge(each, margin).verdict === 'undecided';
+  const isOpen = (each: readonly number[]) =>
+    once ? !hasLost(each) : judge(each, margin).verdict === 'undecided';
   for (let turn = 0; turn < mostTurns; turn++) {
     if (signal?.aborted || (turn >= leastTurns && now() >= deadline)) break;
     const open = rivals.flatMap((_, i) => ([...ratios[i]!.values()].some(isOpen) ? [i] : []));

@@ -80,6 +80,8 @@ const KEPT = 3;
 const PHASES = { alone: 0.5, graph: 0.75 } as const;
 /** Turns of the last comparison whatever the budget: fewer could not tell anything. */
 const LEAST_LAST_TURNS = 10;
+/** And at most: a gain that more would show is hardly worth a table. */
+const MOST_LAST_TURNS = 40;
 /** Of the graph's time: a smaller gain drowns in every noise. */
 const LEAST_GAIN = 0.002;
 
@@ -99,8 +101,9 @@ export async function search(workshop: Workshop, options: SearchOptions): Promis
     if (wins.length === 0) return { wins, settled };
     const tuned = await workshop.build(withWins(base, wins));
     try {
-      const last = { margin: 0, deadline: start + budgetMs, leastTurns: LEAST_LAST_TURNS, now };
-      const [whole] = await duel(untuned, [tuned], last);
+      const last = { margin: 0, deadline: start + budgetMs, once: true, now };
+      const turns = { leastTurns: LEAST_LAST_TURNS, mostTurns: MOST_LAST_TURNS };
+      const [whole] = await duel(untuned, [tuned], { ...last, ...turns });
       return { wins: whole!.verdict === 'better' ? wins : [], settled, whole: whole! };
     } finally {
       tuned.destroy();

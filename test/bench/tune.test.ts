@@ -101,6 +101,34 @@ test('in a duel all run in turns, who is judged runs no more, and time ends it',
   expect(none).toMatchObject({ verdict: 'undecided', turns: 3 });
 });
 
+test('a duel that is judged once goes on to its end, unless all turns are lost', async () => {
+  const contender = (ms: number) => ({ sample: async () => ms });
+  const options = { margin: 0, deadline: Number.POSITIVE_INFINITY, mostTurns: 20, once: true };
+  const judged = await duel(contender(10), [contender(5), contender(11)], options);
+  expect(judged.map(({ verdict, turns }) => [verdict, turns])).toEqual([
+    ['better', 20],
+    ['no', 4],
+  ]);
+});
+
+/** Of contenders that are equally fast, the share that passes for faster. */
+async function passedByChance(once: boolean): Promise<number> {
+  let passed = 0;
+  for (let seed = 0; seed < 400; seed++) {
+    const next = random(seed);
+    const contender = { sample: async () => 1 + 0.1 * next() };
+    const options = { margin: 0, deadline: Number.POSITIVE_INFINITY, mostTurns: 40, once };
+    const [judgement] = await duel(contender, [contender], options);
+    if (judgement!.verdict === 'better') passed++;
+  }
+  return passed / 400;
+}
+
+test('judged once, chance passes as rarely as the interval says; judged every turn, more often', async () => {
+  expect(await passedByChance(true)).toBeLessThanOrEqual(0.01);
+  expect(await passedByChance(false)).toBeGreaterThan(0.01);
+});
+
 /** A device whose times are arithmetic: a call takes its variant's time, alone and in the graph, times noise. */
 class Bench implements Workshop {
   readonly name = 'arithmetic';
