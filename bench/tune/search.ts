@@ -101,7 +101,9 @@ export async function search(workshop: Workshop, options: SearchOptions): Promis
     if (wins.length === 0) return { wins, settled };
     const tuned = await workshop.build(withWins(base, wins));
     try {
-      const last = { margin: 0, deadline: start + budgetMs, once: true, now };
+      // Ctrl-C is time being up: the table is compared all the same.
+      const clock = () => (options.signal?.aborted ? Number.POSITIVE_INFINITY : now());
+      const last = { margin: 0, deadline: start + budgetMs, once: true, now: clock };
       const turns = { leastTurns: LEAST_LAST_TURNS, mostTurns: MOST_LAST_TURNS };
       const [whole] = await duel(untuned, [tuned], { ...last, ...turns });
       return { wins: whole!.verdict === 'better' ? wins : [], settled, whole: whole! };
