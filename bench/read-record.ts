@@ -8,11 +8,12 @@ export type ReadRow = Pick<Row, 'suite' | 'case' | 'engine' | 'dtype' | 'medianM
 
 /** Everything but the rows may be missing: other programs' records have less. */
 export interface ReadRecord
-  extends Partial<Omit<BenchRecord, 'rows' | 'device' | 'versions' | 'ceilings' | 'failed'>> {
+  extends Partial<Omit<BenchRecord, 'rows' | 'device' | 'versions' | 'ceilings' | 'skipped' | 'failed'>> {
   readonly rows: readonly ReadRow[];
   readonly device: Partial<BenchRecord['device']>;
   readonly versions: Readonly<Record<string, string>>;
   readonly ceilings: Partial<Ceilings>;
+  readonly skipped: readonly LeftOut[];
   readonly failed: readonly LeftOut[];
 }
 
@@ -60,7 +61,7 @@ export function parseRecord(text: string, label: string): ReadRecord {
       throw bad(`row ${i}: variant is no text`);
     return row as unknown as ReadRow;
   });
-  const { device, versions, ceilings, failed, date, commit, clock, notes } = json;
+  const { device, versions, ceilings, skipped, failed, date, commit, clock, notes, othersCpuShare } = json;
   return {
     rows,
     device: isObject(device)
@@ -70,10 +71,12 @@ export function parseRecord(text: string, label: string): ReadRecord {
         : {},
     versions: texts(versions),
     ceilings: isObject(ceilings) ? numbers(ceilings) : {},
+    skipped: Array.isArray(skipped) ? skipped.filter(isLeftOut) : [],
     failed: Array.isArray(failed) ? failed.filter(isLeftOut) : [],
     ...(typeof date === 'string' && { date }),
     ...(typeof commit === 'string' && { commit }),
     ...((clock === 'timestamp' || clock === 'wall') && { clock }),
+    ...(isNumber(othersCpuShare) && { othersCpuShare }),
     ...(Array.isArray(notes) && { notes: notes.filter((note) => typeof note === 'string') }),
   };
 }
@@ -95,6 +98,8 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 const isTime = (value: unknown): value is number =>
   typeof value === 'number' && value > 0 && value < Infinity;
+
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
 
 const isLeftOut = (value: unknown): value is LeftOut =>
   isObject(value) && ['suite', 'case', 'variant', 'reason'].every((key) => typeof value[key] === 'string');

@@ -86,6 +86,8 @@ export interface BenchRecord {
   /** `+` behind it: the working tree had changes. */
   readonly commit?: string;
   readonly clock: 'timestamp' | 'wall';
+  /** Share (0..1) of all CPUs' time that other programs took meanwhile, where it was watched. */
+  readonly othersCpuShare?: number;
   /** The tuned table in use, and its calls. */
   readonly tuned?: { readonly source: string; readonly rows: number };
   readonly ceilings: Ceilings;

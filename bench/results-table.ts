@@ -1,5 +1,6 @@
 /** The table of the README, from the records of named devices. */
 import type { ReadRecord, ReadRow } from './read-record';
+import type { LeftOut } from './record';
 import { formatNumber, formatShare } from './table';
 
 export const BEGIN = '<!-- bench:table, written by npm run bench -- table -->';
@@ -27,7 +28,7 @@ export function resultsTable(records: readonly ReadRecord[]): string {
 }
 
 function section(record: ReadRecord): string {
-  const { device, versions, rows, ceilings, date, commit } = record;
+  const { device, versions, rows, ceilings, date, commit, othersCpuShare } = record;
   const software = device.software === true;
   const engines = [...new Set(rows.map(({ engine }) => engine))].filter((engine) => engine !== OURS);
   const told = [
@@ -39,6 +40,8 @@ function section(record: ReadRecord): string {
     ceilings.f16Gflops && `f16 ${formatNumber(ceilings.f16Gflops)} GFLOP/s`,
     ceilings.matrixGflops && `matrix units ${formatNumber(ceilings.matrixGflops)} GFLOP/s`,
     ceilings.copyGbps && `copy ${formatNumber(ceilings.copyGbps)} GB/s`,
+    othersCpuShare !== undefined &&
+      `other programs took ${formatShare(othersCpuShare)} of the CPUs' time meanwhile`,
   ].filter(Boolean);
   const lines = [
     `**${cell(device.description || device.name || 'a device without a name')}**: ${cell(told.join(', '))}.`,
@@ -49,18 +52,22 @@ function section(record: ReadRecord): string {
       'A software adapter: it computes on the CPU, and says nothing about any GPU. Ratios to other engines are of CPU time.',
     );
   const head = ['what', 'dtype', 'ms', 'GFLOP/s', 'share', ...engines.map(withVersion(versions))];
-  const body = rows
-    .filter((row) => row.engine === OURS && wanted(row))
-    .map((row) => [
-      [row.suite === 'peers' ? '' : row.suite, row.case, row.variant === 'chosen' ? '' : row.variant]
-        .filter(Boolean)
-        .join(', '),
-      row.dtype,
-      formatNumber(row.medianMs),
-      formatNumber(row.gflops || undefined),
-      formatShare(row.share),
-      ...engines.map((engine) => ratioTo(row, engine, rows, software)),
-    ]);
+  const shown = rows.filter((row) => row.engine === OURS && wanted(row));
+  const timeOf = (own: ReadRow, engine: string) =>
+    rows.find((row) => row.engine === engine && isSameWork(row, own));
+  const body = shown.map((row) => [
+    [row.suite === 'peers' ? '' : row.suite, row.case, row.variant === 'chosen' ? '' : row.variant]
+      .filter(Boolean)
+      .join(', '),
+    row.dtype,
+    formatNumber(row.medianMs),
+    formatNumber(row.gflops || undefined),
+    formatShare(row.share),
+    ...engines.map((engine) => {
+      const other = timeOf(row, engine);
+      return other ? ratioOf(row, other, software) : whyNone(row, engine, record);
+    }),
+  ]);
   if (body.length === 0) return lines.join('\n');
   const markdown = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
   return [
@@ -69,15 +76,35 @@ function section(record: ReadRecord): string {
     markdown(head),
     `|${head.map((_, c) => (c < 2 ? '---|' : '--:|')).join('')}`,
     ...body.map(markdown),
+    ...shown.flatMap((row) =>
+      engines.flatMap((engine) => (timeOf(row, engine) ? [] : lossesOf(row, engine, record))),
+    ),
   ].join('\n');
 }
 
-function ratioTo(own: ReadRow, engine: string, rows: readonly ReadRow[], software: boolean): string {
-  const other = rows.find(
-    (row) =>
-      row.engine === engine && row.suite === own.suite && row.case === own.case && row.dtype === own.dtype,
-  );
-  if (!other) return '-';
+const isSameWork = (a: ReadRow, b: ReadRow) =>
+  a.suite === b.suite && a.case === b.case && a.dtype === b.dtype;
+
+/** What stands where an engine has no time. */
+function whyNone(own: ReadRow, engine: string, { skipped, failed }: ReadRecord): string {
+  const isAll = isAbout(own, engine, `all in ${own.dtype}`);
+  if (skipped.some(isAll)) return `no ${own.dtype}`;
+  return [...failed, ...skipped].some(isAbout(own, engine)) ? 'failed' : '-';
+}
+
+/** Why an engine failed, each reason a paragraph. */
+function lossesOf(own: ReadRow, engine: string, { failed }: ReadRecord): string[] {
+  return failed
+    .filter(isAbout(own, engine))
+    .flatMap(({ reason }) => ['', cell(`${engine}, ${own.case} ${own.dtype}: ${reason}`)]);
+}
+
+const isAbout =
+  (own: ReadRow, engine: string, name = `${own.case} ${own.dtype}`) =>
+  (one: LeftOut) =>
+    one.suite === own.suite && one.variant === engine && one.case === name;
+
+function ratioOf(own: ReadRow, other: ReadRow, software: boolean): string {
   const ratio =
     software && other.cpuMs && own.cpuMs ? other.cpuMs / own.cpuMs : other.medianMs / own.medianMs;
   return `${ratio.toFixed(2)}x`;

@@ -76,12 +76,23 @@ export function formatRows(rows: readonly Row[]): string {
 }
 
 /** What all records of ours say about themselves, from Node or from a browser. */
-export type RecordHead = Pick<BenchRecord, 'device' | 'date' | 'commit' | 'clock' | 'tuned'> & {
+export type RecordHead = Pick<
+  BenchRecord,
+  'device' | 'date' | 'commit' | 'clock' | 'tuned' | 'othersCpuShare'
+> & {
   readonly versions: Readonly<Record<string, unknown>>;
 };
 
 /** What every table stands under: whose numbers these are, and what they are good for. */
-export function formatHeader({ device, versions, date, commit, clock, tuned }: RecordHead): string {
+export function formatHeader({
+  device,
+  versions,
+  date,
+  commit,
+  clock,
+  tuned,
+  othersCpuShare,
+}: RecordHead): string {
   const software = Object.entries(versions).flatMap(([name, version]) => {
     if (typeof version !== 'string') return [];
     return name === 'mla-lp' && commit ? `${name} ${version} at ${commit}` : `${name} ${version}`;
@@ -97,6 +108,8 @@ export function formatHeader({ device, versions, date, commit, clock, tuned }: R
       ? 'Times are GPU timestamps, medians of interleaved repetitions.'
       : "Times are this process's wall clock minus an empty run, medians of interleaved repetitions.",
   ];
+  if (othersCpuShare !== undefined)
+    lines.push(`Other programs took ${formatShare(othersCpuShare)} of the CPUs' time meanwhile.`);
   if (device.software) {
     lines.push('A software adapter: it computes on the CPU. For tests only; says nothing about any GPU.');
   }

@@ -18,6 +18,7 @@ import {
 } from '../measuring';
 import { measuringOptions, modelOption, precisionOption, seconds } from '../options';
 import { ENGINES, OURS } from '../peers/engines';
+import { MachineLoad } from '../peers/machine-load';
 import { HOW_TO_INSTALL, installPeers, isInstalled } from '../peers/packages';
 import type { Launch } from '../peers/peer-process';
 import { benchPeers, SUITE } from '../peers/peers';
@@ -33,6 +34,7 @@ interface Flags extends MeasuringFlags {
   readonly batch?: readonly number[];
   readonly model: string;
   readonly imageSize: number;
+  readonly layers?: number;
   readonly limit: number;
 }
 
@@ -71,6 +73,7 @@ export const peersCommand: BenchCommand = {
       )
       .addOption(modelOption('vitl14').default('vitl14'))
       .option('--image-size <px>', 'side of the images', positiveInteger, 240)
+      .option('--layers <n>', 'blocks of the tower; all of them unless told', positiveInteger)
       .option('--limit <seconds>', 'time for one answer of an engine, compiling included', seconds, 300);
   },
   async run(flags: Flags) {
@@ -88,6 +91,7 @@ export const peersCommand: BenchCommand = {
       ...(flags.quiet && { quiet: true }),
     });
     const date = new Date().toISOString();
+    const load = new MachineLoad();
     const ceilings = await measureCeilings(session, false);
     session.rows.length = 0;
     session.clock = 'wall';
@@ -127,7 +131,7 @@ export const peersCommand: BenchCommand = {
     ] as const)
       process.once(signal, () => process.exit(code));
     try {
-      const { rows, skipped, failed, notes, versions } = await benchPeers({
+      const { rows, skipped, failed, notes, versions, cpuS } = await benchPeers({
         engines,
         works,
         dtypes,
@@ -142,7 +146,9 @@ export const peersCommand: BenchCommand = {
       session.skipped.push(...skipped);
       session.failed.push(...failed);
       session.notes.push(...notes);
-      const record = await recordOf(session, ceilings, date, versions);
+      const { user, system } = process.cpuUsage();
+      const othersCpuShare = load.othersShare(cpuS + (user + system) / 1e6);
+      const record = { ...(await recordOf(session, ceilings, date, versions)), othersCpuShare };
       const ratios = ratiosOf(rows, OURS);
       console.log(formatRecord(record));
       if (ratios.length > 0) console.log(`\n${formatRatios(ratios)}`);

@@ -36,11 +36,20 @@ export interface Prepared {
   readonly repeats: number;
   /** The least work of one computation; ours tells it. */
   readonly floor?: Floor;
+  /** Which of the engine's backends computed it, where the engine can tell after a first run. */
+  readonly placement?: Placement;
   /** Ends when the device has finished, or with a few values read back. */
   run(): Promise<void>;
   /** The first computation's whole result. */
   result(): Promise<Float32Array>;
   destroy(): Promise<void>;
+}
+
+/** Plain data: goes through messages. */
+export interface Placement {
+  /** The one backend that all nodes of the model ran on. */
+  readonly backend: string;
+  readonly nodes: number;
 }
 
 /** Engine name, and how to get it; called in the child process. */

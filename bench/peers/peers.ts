@@ -7,11 +7,11 @@ import { interleave } from '../measure';
 import { type Ceilings, type Checked, type Floor, type LeftOut, type Row, rowOf } from '../record';
 import { median } from '../stats';
 import { relativeError, sampledGemmError, toleranceOf } from './agreement';
-import type { EngineInfo, Task } from './engine';
+import type { EngineInfo, Placement, Task } from './engine';
 import { type Launch, PeerGoneError, PeerProcess } from './peer-process';
 import type { PrepareAnswer, PrepareRequest } from './protocol';
 import { type WeightsIndex, writeWeights } from './weights-file';
-import { nameOf, type Work } from './workloads';
+import { type BlockWork, nameOf, type Work } from './workloads';
 
 export interface PeersOptions {
   /** By name; the first is ours, which all others are compared with. */
@@ -36,6 +36,8 @@ export interface PeersResult {
   readonly notes: string[];
   /** Of the other engines that were opened. */
   readonly versions: Readonly<Record<string, string>>;
+  /** What all engines' processes have computed, at least, s of CPU time. */
+  readonly cpuS: number;
 }
 
 export const SUITE = 'peers';
@@ -55,8 +57,15 @@ class Peer {
   #process: PeerProcess | undefined;
   #strikes = 0;
   #info: EngineInfo | undefined;
+  /** CPU time of this process and of those before it. */
+  #cpuMs = 0;
+  #earlierCpuMs = 0;
   /** Of its ways, those that have computed wrongly. */
   readonly wrongWays = new Set<string>();
+  /** Its ways were compared in f32, or it has but one. */
+  isJudged = false;
+  /** What it has told of its models' nodes. */
+  readonly placements: Placement[] = [];
   /** Why it is not used any more. */
   refused: string | undefined;
 
@@ -74,8 +83,15 @@ class Peer {
     return this.#process?.openedDevices.at(-1);
   }
 
+  /** As far as it was told. */
+  get cpuMs(): number {
+    return this.#earlierCpuMs + this.#cpuMs;
+  }
+
   async open(): Promise<EngineInfo> {
     if (this.#process && !this.#process.isGone) return this.#info!;
+    this.#earlierCpuMs = this.cpuMs;
+    this.#cpuMs = 0;
     this.#process = new PeerProcess(this.launch);
     return this.watched(async (process) => {
       this.#info = await process.request('open', {}, this.limitMs);
@@ -95,8 +111,9 @@ class Peer {
   }
 
   async release(): Promise<void> {
-    if (this.#process && !this.#process.isGone)
-      await this.watched((process) => process.request('release', {}, this.limitMs));
+    if (!this.#process || this.#process.isGone) return;
+    const answer = await this.watched((process) => process.request('release', {}, this.limitMs));
+    this.#cpuMs = answer.wholeCpuMs;
   }
 
   close(): void {
@@ -123,22 +140,48 @@ export async function benchPeers(options: PeersOptions): Promise<PeersResult> {
     failed: [],
     notes: [],
     versions: {},
+    cpuS: 0,
   };
   const weights = new Map<string, WeightsIndex>();
   try {
     for (const work of works)
-      for (const dtype of dtypes) await new Round(options, peers, work, dtype, out, weights).run();
+      for (const dtype of dtypes) {
+        const first = judgeOf(work, dtype, peers);
+        if (first) await new Round(options, peers, first, 'f32', out, weights).judge();
+        await new Round(options, peers, work, dtype, out, weights).run();
+      }
   } finally {
     for (const peer of peers) peer.close();
   }
   for (const { name, info } of peers.slice(1)) if (info) out.versions[name] = info.version;
   for (const { name, info } of peers) if (info?.note) out.notes.push(`${name}: ${info.note}.`);
+  for (const { name, placements } of peers)
+    if (placements.length > 0) out.notes.push(placed(name, placements));
   const untold = peers.slice(1).filter((peer) => peer.info && deviceOf(peer) === undefined);
   if (untold.length > 0)
     out.notes.push(
       `${untold.map(({ name }) => name).join(', ')}: which device it used could not be told here.`,
     );
-  return out;
+  return { ...out, cpuS: peers.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / 1000 };
+}
+
+/**
+ * A block in f32 that shows which of an engine's ways are right, where only f16 is asked for: there rounding may hide what is wrong.
+ * Undefined when nothing is left to be shown.
+ */
+function judgeOf(work: Work, dtype: Precision, peers: readonly Peer[]): BlockWork | undefined {
+  if (work.kind === 'gemm' || dtype === 'f32') return undefined;
+  if (peers.every((peer) => peer === peers[0] || peer.isJudged)) return undefined;
+  const { model, imageSize } = work;
+  return { kind: 'block', model, imageSize, batch: 1 };
+}
+
+function placed(name: string, placements: readonly Placement[]): string {
+  const nodes = placements.map((one) => one.nodes);
+  const [least, most] = [Math.min(...nodes), Math.max(...nodes)];
+  const backends = [...new Set(placements.map(({ backend }) => backend))].join(', ');
+  const models = placements.length === 1 ? 'its one model' : `each of its ${placements.length} models`;
+  return `${name}: by its own profile, all nodes of ${models} (${least === most ? most : `${least} to ${most}`}) ran on ${backends}.`;
 }
 
 /** One work in one storage type by all engines. */
@@ -180,15 +223,37 @@ class Round {
         else this.out.rows.push(this.#row(one, times[i]!, floor!));
       }
     } finally {
-      for (const { peer } of ready) await peer.release().catch((error) => this.#fail(peer, String(error)));
+      await this.#release(ready.map(({ peer }) => peer));
     }
+  }
+
+  async #release(peers: readonly Peer[]): Promise<void> {
+    for (const peer of peers) await peer.release().catch((error) => this.#fail(peer, String(error)));
+  }
+
+  /** Tries each engine's ways and times nothing. Engines with one way take no part. */
+  async judge(): Promise<void> {
+    const [ours] = this.peers as [Peer, ...Peer[]];
+    const several: Peer[] = [];
+    for (const peer of this.peers.slice(1)) {
+      const ways = peer.refused ? [] : ((await peer.open().catch(() => undefined))?.ways ?? []);
+      peer.isJudged = true;
+      if (ways.length > 1) several.push(peer);
+    }
+    if (several.length === 0) return;
+    const weights = await this.#weights();
+    const task: Task = { work: this.work, dtype: this.dtype, ...(weights && { weights }) };
+    const reference = (await this.#prepare(ours, task, undefined, ours))?.result;
+    for (const peer of several) await this.#prepare(peer, task, reference, ours);
+    await this.#release([ours, ...several]);
   }
 
   /** Written once for all batches. */
   async #weights(): Promise<WeightsIndex | undefined> {
     const { work, dtype } = this;
     if (work.kind === 'gemm') return undefined;
-    const name = `${work.kind}-${work.model}-${work.imageSize}-${dtype}.bin`;
+    const layers = work.kind === 'tower' && work.layers ? `-${work.layers}` : '';
+    const name = `${work.kind}-${work.model}-${work.imageSize}${layers}-${dtype}.bin`;
     let index = this.weights.get(name);
     if (!index) {
       index = await writeWeights(join(this.options.scratch, name), work, dtype);
@@ -203,6 +268,7 @@ class Round {
     if (!isOurs && !reference) return this.#skip(peer, 'there is no result of ours to compare with');
     try {
       const { dtypes, ways = [CHOSEN] } = await peer.open();
+      if (this.work.kind !== 'gemm' && this.dtype === 'f32') peer.isJudged = true;
       if (!dtypes.includes(this.dtype))
         return this.#skip(peer, `it has no ${this.dtype}`, `all in ${this.dtype}`);
       for (const [way, name] of ways.entries()) {
@@ -216,7 +282,10 @@ class Round {
         const error = this.#errorOf(result, reference);
         const most = toleranceOf(this.work, this.dtype);
         const wrong = error > most;
-        if (!wrong) return { answer, result, error, variant: way === 0 ? CHOSEN : name };
+        if (!wrong) {
+          if (answer.placement) peer.placements.push(answer.placement);
+          return { answer, result, error, variant: way === 0 ? CHOSEN : name };
+        }
         const than = isOurs ? 'the float64 reference' : 'our result';
         const isLast = this.work.kind === 'gemm' || way === ways.length - 1;
         const what = `differs from ${than} by ${error.toPrecision(2)} of its largest value; ${most.toPrecision(2)} may be`;

@@ -1,6 +1,6 @@
 /** Messages between `bench peers` and the process of an engine: one request at a time, one answer each. */
 import type { Floor } from '../record';
-import type { EngineInfo, Task } from './engine';
+import type { EngineInfo, Placement, Task } from './engine';
 
 export interface Requests {
   readonly open: { readonly ask: Record<string, never>; readonly answer: EngineInfo };
@@ -8,7 +8,7 @@ export interface Requests {
   /** One timed run. */
   readonly sample: { readonly ask: Record<string, never>; readonly answer: Timing };
   /** Frees what `prepare` made. */
-  readonly release: { readonly ask: Record<string, never>; readonly answer: Record<string, never> };
+  readonly release: { readonly ask: Record<string, never>; readonly answer: ReleaseAnswer };
 }
 
 export interface PrepareRequest {
@@ -23,6 +23,12 @@ export interface PrepareRequest {
 export interface PrepareAnswer {
   readonly repeats: number;
   readonly floor?: Floor;
+  readonly placement?: Placement;
+}
+
+export interface ReleaseAnswer {
+  /** Time of all the process's threads since it was started. */
+  readonly wholeCpuMs: number;
 }
 
 /** Of one computation. */

@@ -1,16 +1,16 @@
 /** The process of an engine: answers requests until its parent goes away. */
 import { writeFile } from 'node:fs/promises';
 import type { Engine, EngineLoader, Prepared } from './engine';
-import type { PrepareAnswer, PrepareRequest, Reply, Request, Timing } from './protocol';
+import type { PrepareAnswer, PrepareRequest, ReleaseAnswer, Reply, Request, Timing } from './protocol';
 
 /** Works off the messages of the parent. */
 export function serve(load: EngineLoader): void {
   let engine: Engine | undefined;
   let prepared: Prepared | undefined;
-  const release = async () => {
+  const release = async (): Promise<ReleaseAnswer> => {
     await prepared?.destroy();
     prepared = undefined;
-    return {};
+    return { wholeCpuMs: cpuMsOf(process.cpuUsage()) };
   };
   const handlers: Record<Request['name'], (ask: never) => Promise<unknown>> = {
     async open() {
@@ -42,8 +42,8 @@ export function serve(load: EngineLoader): void {
       // What is timed is what is checked.
       const result = await prepared.result();
       await writeFile(resultPath, new Uint8Array(result.buffer, result.byteOffset, result.byteLength));
-      const { repeats, floor } = prepared;
-      return { repeats, ...(floor && { floor }) };
+      const { repeats, floor, placement } = prepared;
+      return { repeats, ...(floor && { floor }), ...(placement && { placement }) };
     },
     sample: () => timeRun(prepared!),
     release,
@@ -63,6 +63,8 @@ async function timeRun(prepared: Prepared): Promise<Timing> {
   const start = performance.now();
   await prepared.run();
   const ms = performance.now() - start;
-  const { user, system } = process.cpuUsage(cpu);
-  return { ms: ms / prepared.repeats, cpuMs: (user + system) / 1000 / prepared.repeats };
+  const cpuMs = cpuMsOf(process.cpuUsage(cpu));
+  return { ms: ms / prepared.repeats, cpuMs: cpuMs / prepared.repeats };
 }
+
+const cpuMsOf = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1000;

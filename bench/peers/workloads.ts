@@ -6,6 +6,7 @@ import { syntheticClip } from '../../src/model/synthetic';
 import { transformerBlock } from '../../src/model/transformer';
 import { embedImages, visionBlock } from '../../src/model/vision-tower';
 import type { Precision } from '../../src/runtime/device';
+import { OptionError } from '../../src/runtime/errors';
 import { Graph, type Tensor } from '../../src/runtime/graph';
 
 /** y [rows, columns] = x [rows, depth] w [depth, columns]; w is a resident weight, in the layout that an engine likes best. */
@@ -31,6 +32,8 @@ export interface BlockWork extends VisionWork {
 /** Images from the host to the tokens after the last block; the class tokens [batch, width] are read back. */
 export interface TowerWork extends VisionWork {
   readonly kind: 'tower';
+  /** Its first blocks alone; all without it. */
+  readonly layers?: number;
 }
 
 export type Work = GemmWork | BlockWork | TowerWork;
@@ -40,8 +43,13 @@ export const KINDS: readonly WorkKind[] = ['gemm', 'block', 'tower'];
 export function nameOf(work: Work): string {
   if (work.kind === 'gemm') return `gemm ${work.rows}x${work.depth}x${work.columns}`;
   const { model, imageSize, batch } = work;
-  const tokens = work.kind === 'block' ? `, ${sizesOf(work).tokens} tokens` : '';
-  return `${work.kind} ${model} ${imageSize} px${tokens}, batch ${batch}`;
+  const more =
+    work.kind === 'block'
+      ? `, ${sizesOf(work).tokens} tokens`
+      : work.layers
+        ? `, ${work.layers} of ${sizesOf({ model, imageSize }).layers} blocks`
+        : '';
+  return `${work.kind} ${model} ${imageSize} px${more}, batch ${batch}`;
 }
 
 export interface Choice {
@@ -49,11 +57,21 @@ export interface Choice {
   readonly batches: readonly number[];
   readonly model: string;
   readonly imageSize: number;
+  /** Of the tower; all without it. */
+  readonly layers?: number;
 }
 
-/** The GEMMs of a block and its adapters, a block, the tower; each at every batch. */
-export function worksOf({ kinds, batches, model, imageSize }: Choice): Work[] {
-  const { tokens, width, mlp, embed } = sizesOf({ model, imageSize });
+/**
+ * The GEMMs of a block and its adapters, a block, the tower; each at every batch.
+ * @throws OptionError for more layers than the model has.
+ */
+export function worksOf({ kinds, batches, model, imageSize, layers }: Choice): Work[] {
+  const { tokens, width, mlp, embed, layers: most } = sizesOf({ model, imageSize });
+  if (layers && layers > most) {
+    const fact = `${model} has ${most} blocks, not ${layers}.`;
+    throw new OptionError(fact, `Give --layers 1 to ${most}.`);
+  }
+  const some = layers && layers < most ? { layers } : {};
   const matrices = [
     [width, 3 * width],
     [width, width],
@@ -65,7 +83,7 @@ export function worksOf({ kinds, batches, model, imageSize }: Choice): Work[] {
     gemm: (batch) =>
       matrices.map(([depth, columns]) => ({ kind: 'gemm', rows: batch * tokens, depth, columns })),
     block: (batch) => [{ kind: 'block', model, imageSize, batch }],
-    tower: (batch) => [{ kind: 'tower', model, imageSize, batch }],
+    tower: (batch) => [{ kind: 'tower', model, imageSize, batch, ...some }],
   };
   return kinds.flatMap((kind) => batches.flatMap((batch) => works[kind](batch)));
 }
@@ -76,10 +94,14 @@ export interface VisionSizes extends ClipConfig {
   readonly tokens: number;
 }
 
-export function sizesOf({ model, imageSize }: Pick<VisionWork, 'model' | 'imageSize'>): VisionSizes {
+export function sizesOf({
+  model,
+  imageSize,
+  layers,
+}: Pick<VisionWork, 'model' | 'imageSize'> & Pick<TowerWork, 'layers'>): VisionSizes {
   const config = readClipConfig(syntheticClip(model));
   const grid = gridFor(config, imageSize);
-  return { ...config, grid, tokens: 1 + grid * grid };
+  return { ...config, layers: layers ?? config.layers, grid, tokens: 1 + grid * grid };
 }
 
 /** The variable operand: x of a GEMM or a block, the images (0..1) of a tower. */

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { relativeError, sampledGemmError, toleranceOf } from '../../bench/peers/agreement';
 import { ENGINES, OURS } from '../../bench/peers/engines';
+import { MachineLoad } from '../../bench/peers/machine-load';
+import { placementOf } from '../../bench/peers/onnx/placement';
 import { HOW_TO_INSTALL, isInstalled } from '../../bench/peers/packages';
 import { PeerGoneError, PeerProcess } from '../../bench/peers/peer-process';
 import { benchPeers } from '../../bench/peers/peers';
@@ -15,6 +17,7 @@ import {
   gemmWeight,
   nameOf,
   operandOf,
+  type TowerWork,
   transpose,
   visionWeights,
   type Work,
@@ -22,6 +25,8 @@ import {
 } from '../../bench/peers/workloads';
 import type { BenchRecord, Row } from '../../bench/record';
 import { syntheticClip } from '../../src/model/synthetic';
+import type { Precision } from '../../src/runtime/device';
+import { OptionError } from '../../src/runtime/errors';
 import { decodeF16, encodeF16 } from '../../src/runtime/float16';
 
 const FAKE = join(import.meta.dirname, '../helpers/fake-peer.mjs');
@@ -52,18 +57,24 @@ function product(work: GemmWork): Float32Array {
 
 const fake = (mode: string) => ({ script: FAKE, args: [mode, right, folder] });
 
-const run = (modes: readonly string[], ours = 'right', works: readonly Work[] = [WORK]) =>
+const run = (
+  modes: readonly string[],
+  ours = 'right',
+  works: readonly Work[] = [WORK],
+  dtypes: readonly Precision[] = ['f32'],
+) =>
   benchPeers({
     engines: { [OURS]: fake(ours), ...Object.fromEntries(modes.map((mode) => [mode, fake(mode)])) },
     works,
-    dtypes: ['f32'],
+    dtypes,
     budgetMs: 1,
     limitMs: LIMIT_MS,
     scratch: folder,
   });
 
 test('an engine that is right gets times, beside ours', async () => {
-  const { rows, skipped, failed, notes, versions } = await run(['slower']);
+  const { rows, skipped, failed, notes, versions, cpuS } = await run(['slower']);
+  expect(cpuS).toBe(3);
   expect({ skipped, failed, notes }).toEqual({ skipped: [], failed: [], notes: [] });
   expect(versions).toEqual({ slower: '1.2.3' });
   expect(rows).toMatchObject([
@@ -142,6 +153,69 @@ test('an engine that is wrong in its best way is timed in the next one, and both
   ]);
 });
 
+test('where only f16 is asked for, f32 shows first which way is right', async () => {
+  const block = { kind: 'block', model: 'tiny', imageSize: 14, batch: 2 } as const;
+  const { rows, failed } = await run(['second way', 'slower'], 'right', [block, block], ['f16']);
+  const each = [
+    { engine: OURS, dtype: 'f16' },
+    { engine: 'second way', dtype: 'f16', variant: 'plain' },
+    { engine: 'slower', dtype: 'f16', variant: 'chosen' },
+  ];
+  expect(rows).toMatchObject([...each, ...each]);
+  expect(failed).toMatchObject([
+    {
+      case: 'block tiny 14 px, 2 tokens, batch 1 f32',
+      variant: 'second way',
+      reason: expect.stringMatching(/^wrong by fused/),
+    },
+  ]);
+});
+
+test('a type that an engine has not is said once, and the others have it', async () => {
+  const { rows, skipped } = await run(['f32 only', 'slower'], 'right', [WORK, WORK], ['f32', 'f16']);
+  expect(rows.filter(({ engine }) => engine === 'f32 only').map(({ dtype }) => dtype)).toEqual([
+    'f32',
+    'f32',
+  ]);
+  expect(rows.filter(({ engine }) => engine === 'slower')).toHaveLength(4);
+  expect(skipped).toEqual([
+    { suite: 'peers', case: 'all in f16', variant: 'f32 only', reason: 'it has no f16' },
+  ]);
+});
+
+test('what an engine tells of its backend stands in the notes', async () => {
+  const { notes } = await run(['placed', 'slower'], 'right', [WORK, WORK]);
+  expect(notes).toEqual(['placed: by its own profile, all nodes of each of its 2 models (9) ran on WebGPU.']);
+});
+
+test('nodes of ONNX Runtime that did not run on WebGPU, or that nothing is known of, are an error', () => {
+  const event = (name: string, provider?: string, cat = 'Node') => ({
+    ...{ cat, name: `${name}_kernel_time`, ph: 'X', dur: 1 },
+    args: provider ? { provider, op_name: 'MatMul' } : {},
+  });
+  const webgpu = ['a', 'b', 'a'].map((name) => event(name, 'WebGpuExecutionProvider'));
+  const session = event('model_run', undefined, 'Session');
+  const placed = (...events: object[]) => placementOf(JSON.stringify([session, ...events]));
+  expect(placed(...webgpu)).toEqual({ backend: 'WebGpuExecutionProvider', nodes: 2 });
+  expect(() => placed(...webgpu, event('c', 'CPUExecutionProvider'))).toThrow(
+    '1 of 3 nodes ran on CPUExecutionProvider, not on WebGpuExecutionProvider: c',
+  );
+  expect(() => placed()).toThrow(/tells of no node/);
+});
+
+test('the time that other programs had is what is left of the CPUs', () => {
+  const at = (user: number, idle: number) => [
+    { times: { user, nice: 0, sys: 0, irq: 0, idle } },
+    { times: { user: 0, nice: 0, sys: 0, irq: 0, idle: idle + user } },
+  ];
+  const looks = [at(1000, 500), at(4000, 7500)];
+  const load = new MachineLoad(() => looks.shift()!);
+  // 3 s of 20 s were spent, 1 s by us.
+  expect(load.othersShare(1)).toBeCloseTo(0.1, 12);
+  const idle = [at(0, 0), at(0, 10)];
+  expect(new MachineLoad(() => idle.shift()!).othersShare(1)).toBe(0);
+});
+
 test('without a right result of ours nothing is timed', async () => {
   const { rows, skipped, failed } = await run(['slower'], 'wrong');
   expect(rows).toEqual([]);
@@ -191,6 +265,14 @@ test('works: the shapes of a ViT-L/14 at 240 px', () => {
     'tower vitl14 240 px, batch 1',
     'tower vitl14 240 px, batch 16',
   ]);
+  const some = { kinds: ['tower'], batches: [2], model: 'vitl14', imageSize: 240 } as const;
+  const [two] = worksOf({ ...some, layers: 2 }) as [TowerWork];
+  expect(nameOf(two)).toBe('tower vitl14 240 px, 2 of 24 blocks, batch 2');
+  const read = [...visionWeights(two).keys()];
+  expect(read.some((name) => name.includes('resblocks.1.'))).toBe(true);
+  expect(read.some((name) => name.includes('resblocks.2.'))).toBe(false);
+  expect(worksOf({ ...some, layers: 24 })).toEqual(worksOf(some));
+  expect(() => worksOf({ ...some, layers: 25 })).toThrow(OptionError);
 });
 
 test.each(['f32', 'f16'] as const)(
@@ -271,6 +353,7 @@ describe.skipIf(missing.length > 0)(
       expect(of(OURS)).toHaveLength(7);
       expect(Object.keys(record.versions.engines!)).toHaveLength(3);
       expect(stdout).toMatch(/Best peer \/ mla-lp/);
+      expect(stdout).toMatch(/all nodes of each of its 7 models .* ran on WebGpuExecutionProvider/);
     });
   },
 );

@@ -57,6 +57,35 @@ test('a section for each device: who, when, what, and ratios to other engines', 
   );
 });
 
+test('an engine without a time: it has not the type, it failed and why, or it was not asked', () => {
+  const row = { suite: 'peers', variant: 'chosen', medianMs: 1 };
+  const of = (name: string, engine: string, dtype: string) => ({ ...row, case: name, engine, dtype });
+  const text = resultsTable([
+    record({
+      rows: [
+        ...['f32', 'f16'].map((dtype) => of('a', 'mla-lp', dtype)),
+        ...['f32', 'f16'].map((dtype) => of('b', 'mla-lp', dtype)),
+        of('a', 'peer', 'f32'),
+      ],
+      skipped: [{ suite: 'peers', case: 'all in f16', variant: 'peer', reason: 'it has no f16' }],
+      failed: [
+        { suite: 'peers', case: 'a f32', variant: 'peer', reason: 'wrong by its best way' },
+        { suite: 'peers', case: 'b f32', variant: 'peer', reason: 'out of | memory' },
+      ],
+      othersCpuShare: 0.25,
+    }),
+  ]);
+  const cells = text.split('\n').filter((line) => /^\| [ab] /.test(line));
+  expect(cells.map((line) => line.split(' | ').at(-1))).toEqual([
+    '1.00x |',
+    'no f16 |',
+    'failed |',
+    'no f16 |',
+  ]);
+  expect(text).toMatch(/\n\npeer, b f32: out of \\\| memory$/);
+  expect(text).toMatch(/other programs took 25% of the CPUs' time/);
+});
+
 test('a software adapter is no GPU: it says so, and ratios are of CPU time', () => {
   const text = resultsTable([record({}, true)]);
   expect(text).toMatch(/says nothing about any GPU/);

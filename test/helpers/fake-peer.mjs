@@ -15,7 +15,7 @@ const answers = {
     }
     const adapter = mode === 'elsewhere' ? { ...ADAPTER, description: 'Acme Two' } : ADAPTER;
     const ways = mode === 'second way' ? { ways: ['fused', 'plain'] } : {};
-    return { version: '1.2.3', dtypes: ['f32'], adapter, ...ways };
+    return { version: '1.2.3', dtypes: mode === 'f32 only' ? ['f32'] : ['f32', 'f16'], adapter, ...ways };
   },
   prepare({ task, resultPath }) {
     if (mode === 'hangs') return undefined;
@@ -25,7 +25,9 @@ const answers = {
     if (mode === 'not a number') values[0] = Number.NaN;
     const short = mode === 'short' ? values.subarray(1) : values;
     writeFileSync(resultPath, new Uint8Array(short.buffer, short.byteOffset, short.byteLength));
-    return { repeats: 2, floor: { flops: 1e6, bytes: 1e3 } };
+    const placement =
+      mode === 'placed' ? { placement: { backend: 'WebGPU', nodes: 4 + task.work.rows } } : {};
+    return { repeats: 2, floor: { flops: 1e6, bytes: 1e3 }, ...placement };
   },
   sample() {
     const dead = join(folder, 'has died');
@@ -36,7 +38,7 @@ const answers = {
     }
     return { ms: mode === 'right' ? 1 : 2.5, cpuMs: mode === 'right' ? 2 : 3 };
   },
-  release: () => ({}),
+  release: () => ({ wholeCpuMs: 1500 }),
 };
 
 process.on('message', ({ id, name, ask }) => {

@@ -1,8 +1,10 @@
 /** onnxruntime-node's WebGPU provider: a Dawn of its own, on the adapter that the environment's Vulkan drivers leave it. */
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { decodeF16 } from '../../../src/runtime/float16';
-import type { Engine, Prepared, Task } from '../engine';
+import type { Engine, Placement, Prepared, Task } from '../engine';
+import { placementOf } from '../onnx/placement';
 import { modelOf, WAYS } from '../onnx/workload-model';
 import { requirePeer, versionOf } from '../packages';
 import { operandOf } from '../workloads';
@@ -24,6 +26,7 @@ interface OrtTensor {
 }
 interface Session {
   run(feeds: Record<string, OrtTensor>, fetches: readonly string[]): Promise<Record<string, OrtTensor>>;
+  endProfiling(): void;
   release(): Promise<void>;
 }
 
@@ -51,11 +54,18 @@ async function prepare(ort: Ort, task: Task, wanted: number): Promise<Prepared> 
     source = join(dirname(weights.path), `${work.kind}-${dtype}-${repeats}.onnx`);
     await writeFile(source, model);
   }
+  const profiles = await mkdtemp(join(tmpdir(), 'mla-lp-profile-'));
   const session = await ort.InferenceSession.create(source, {
     executionProviders: [{ name: 'webgpu' }],
     graphOptimizationLevel: work.kind === 'gemm' ? 'disabled' : 'all',
     // A model that quietly ran on the CPU would be another engine.
     extra: { session: { disable_cpu_ep_fallback: '1' } },
+    // Of the first run, which is not timed: a session whose profile has ended is as fast as one that never had one.
+    enableProfiling: true,
+    profileFilePrefix: join(profiles, 'run'),
+  }).catch(async (error) => {
+    await rm(profiles, { recursive: true, force: true });
+    throw error;
   });
   const feeds: Record<string, OrtTensor> = {};
   if (work.kind === 'block') {
@@ -65,15 +75,31 @@ async function prepare(ort: Ort, task: Task, wanted: number): Promise<Prepared> 
     const { shape, values } = operandOf(work);
     feeds.images = new ort.Tensor('float32', values, shape);
   }
+  let placement: Placement | undefined;
+  const run = async (wanted: string) => {
+    const results = await session.run(feeds, [wanted]);
+    if (!placement) {
+      session.endProfiling();
+      const [name] = await readdir(profiles);
+      placement = placementOf(name ? await readFile(join(profiles, name), 'utf8') : '[]');
+    }
+    return results[wanted]!;
+  };
   return {
     repeats,
-    run: async () => void (await session.run(feeds, ['small'])),
+    get placement() {
+      return placement;
+    },
+    run: async () => void (await run('small')),
     async result() {
-      const { data } = (await session.run(feeds, ['y0'])).y0!;
+      const { data } = await run('y0');
       return data instanceof Float32Array
         ? data
         : decodeF16(new Uint16Array(data.buffer, data.byteOffset, data.length));
     },
-    destroy: () => session.release(),
+    async destroy() {
+      await session.release();
+      await rm(profiles, { recursive: true, force: true });
+    },
   };
 }
