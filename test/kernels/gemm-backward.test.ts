@@ -1,6 +1,6 @@
 /** What GEMM's backward builds, beside the numbers that gradients.test.ts checks: no node too many, sums for free, storage types. */
 import { expect, test } from 'vitest';
-import { type GemmAttrs, type GemmOptions, gemm } from '../../src/kernels/gemm/gemm';
+import { type GemmAttrs, type GemmOptions, gemm, gemmHalves } from '../../src/kernels/gemm/gemm';
 import { uniformAt } from '../../src/kernels/suite';
 import { addAll } from '../../src/kernels/weighted-sum/weighted-sum';
 import { BufferStore } from '../../src/runtime/buffer-store';
@@ -125,4 +125,15 @@ test.each([
       }
   for (const name of ['dx', 'dw'] as const)
     for (const [i, value] of want[name].entries()) expect(got[name]![i]).toBeCloseTo(value, 4);
+});
+
+test('halves are refused, and never reached where nothing of them is trained', () => {
+  const g = new Graph();
+  const [x, w] = [g.input('x', 'f32', [3, 8]), g.weight('w', 'f32', [4, 8])];
+  const [first, second] = gemmHalves(g, x, w);
+  expect(describeType(second.type)).toBe('f32[3,2]');
+  const seeds = [{ tensor: first, gradient: g.input('seed', 'f32', [3, 2]) }];
+  const of = (wrt: Tensor[]) => gradients(g, { seeds, wrt, add: (terms) => addAll(g, terms) });
+  expect(() => of([x])).toThrow('halves have no backward');
+  expect(of([g.weight('other', 'f32', [1])]).size).toBe(0);
 });

@@ -16,6 +16,8 @@ test.for([
   ['f16 66x36x65 to f32', 'matrix', SQUARE],
   ['f16 36x77x100 km kn residual to f32', 'matrix', SQUARE],
   ['f32 33x64x40 w f16', 'matrix', UNEVEN],
+  ['f32 77x68x72 leaky_relu halves', 'matrix', UNEVEN],
+  ['f32 67x588x66 halves', 'matrix_split_8', UNEVEN],
 ] as const)('%s: %s', async ([name, variant, config], context) => {
   const f16 = name.includes('f16');
   context.skip(!gpu.caps.subgroups || (f16 && !gpu.caps.f16), `${gpu.name} cannot run it`);

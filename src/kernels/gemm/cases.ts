@@ -9,13 +9,18 @@ interface Options extends Partial<GemmAttrs> {
   readonly weightDtype?: Dtype;
   readonly bench?: boolean;
   readonly siblings?: boolean;
+  readonly differentiable?: readonly number[];
 }
 
 /** How a product with a transposed first factor stands in a table: the gradient of a weight. */
 const KM: Options = { x: 'km', weight: 'kn' };
 
+/** Two results, without gradients. */
+const HALVES: Options = { halves: true, differentiable: [] };
+
 function gemmCase(m: number, k: number, n: number, options: Options = {}): KernelCase<GemmAttrs> {
-  const { dtype = 'f32', weightDtype = dtype, bench = false, siblings = false, ...rest } = options;
+  const { dtype = 'f32', weightDtype = dtype, bench = false, siblings = false, ...others } = options;
+  const { differentiable, ...rest } = others;
   const attrs: GemmAttrs = { bias: false, residual: false, weight: 'nk', ...rest };
   const inputs = [
     tensorType(dtype, attrs.x === 'km' ? [k, m] : [m, k]),
@@ -32,12 +37,13 @@ function gemmCase(m: number, k: number, n: number, options: Options = {}): Kerne
     attrs.weight === 'kn' && 'kn',
     weightDtype !== dtype && `w ${weightDtype}`,
     attrs.out && `to ${attrs.out}`,
+    attrs.halves && 'halves',
   ];
   const name = [`${dtype} ${m}x${k}x${n}`, ...extras.filter(Boolean)].join(' ');
   // Weights are scaled as in a trained network, so that sums stay near 1.
   const fill = (index: number, length: number) =>
     index === 1 ? Float64Array.from({ length }, (_, i) => uniformAt(i, 7) * Math.sqrt(3 / k)) : undefined;
-  return { name, inputs, attrs, fill, bench, siblings };
+  return { name, inputs, attrs, fill, bench, siblings, ...(differentiable && { differentiable }) };
 }
 
 const shaped: ShapedCases<GemmAttrs> = {
@@ -87,7 +93,7 @@ const rowsOf: RowsOf<GemmAttrs> = {
         ...(attrs.bias ? [undefined] : []),
         ...(attrs.residual ? [row(N)] : []),
       ],
-      to: [row(N)],
+      to: outputs.map(() => row(N)),
     };
   },
 };
@@ -143,5 +149,13 @@ export const gemmSuite: OpSuite<GemmAttrs> = {
     // Several blocks of rows; sums of 16 columns an invocation
     gemmCase(163, 68, 36, { bias: true }),
     gemmCase(129, 260, 772, { weight: 'kn' }),
+    // Both adapters' first matrices: halves that end inside a tile, on a vec4 or not
+    gemmCase(290, 1024, 1536, { activation: 'leaky_relu', ...HALVES, bench: true }),
+    gemmCase(77, 68, 72, { activation: 'leaky_relu', ...HALVES }),
+    gemmCase(67, 588, 66, HALVES),
+    gemmCase(50, 36, 36, { weight: 'kn', activation: 'gelu', ...HALVES }),
+    gemmCase(3, 5, 6, HALVES),
+    gemmCase(50, 68, 72, { dtype: 'f16', activation: 'leaky_relu', ...HALVES }),
+    gemmCase(33, 64, 40, { weightDtype: 'f16', ...HALVES }),
   ],
 };

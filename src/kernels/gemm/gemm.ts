@@ -3,10 +3,11 @@
  *   y = activation(op(x) * op(w) + bias) + residual,   or with `mix`: own * activation(...) + rest * residual
  *
  * Operands, in this order: x f32|f16 [..., K] or, with `x: 'km'`, [K, M] (op(x) = x^T); w f32|f16, [N, K] (torch.nn.Linear,
- * op(w) = w^T) or, with `weight: 'kn'`, [K, N]; bias f32 [N] if any; residual like y if any. Result: y [..., N] or [M, N].
+ * op(w) = w^T) or, with `weight: 'kn'`, [K, N]; bias f32 [N] if any; residual like y if any. Result: y [..., N] or [M, N]; with
+ * `halves`, which has neither bias nor residual, two of them: columns 0 .. N/2 - 1 and the rest.
  * Sums are f32 whatever the storage type. Activations: `../activation`.
  */
-import { ShapeError } from '../../runtime/errors';
+import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { BackwardContext, Op } from '../../runtime/op';
 import { type Dtype, describe, sameShape, sizeOf } from '../../runtime/tensor-type';
@@ -34,7 +35,10 @@ export const gemmOp: Op<GemmAttrs> = {
     if (x.dtype === 'u32' || w.dtype === 'u32') throw new ShapeError('gemm: x and w must be f32 or f16.');
     const n = w.shape[attrs.weight === 'nk' ? 0 : 1]!;
     const rows = attrs.x === 'km' ? x.shape.slice(1) : x.shape.slice(0, -1);
-    const y = { dtype: attrs.out ?? x.dtype, shape: [...rows, n] };
+    if (attrs.halves && (n % 2 !== 0 || attrs.bias || attrs.residual)) {
+      throw new ShapeError(`gemm: halves need an even N, not ${n}, and neither bias nor residual.`);
+    }
+    const y = { dtype: attrs.out ?? x.dtype, shape: [...rows, attrs.halves ? n / 2 : n] };
     const bias = attrs.bias ? inputs[2]! : undefined;
     if (bias && (bias.dtype !== 'f32' || !sameShape(bias.shape, [n]))) {
       throw new ShapeError(`gemm: bias must be f32[${n}], not ${describe(bias)}.`);
@@ -46,7 +50,7 @@ export const gemmOp: Op<GemmAttrs> = {
     if (residual && (residual.dtype !== y.dtype || !sameShape(residual.shape, y.shape))) {
       throw new ShapeError(`gemm: residual must be ${y.dtype}[${y.shape}], not ${describe(residual)}.`);
     }
-    return [y];
+    return attrs.halves ? [y, y] : [y];
   },
 
   variants: gemmVariants,
@@ -65,6 +69,8 @@ export const gemmOp: Op<GemmAttrs> = {
   // to dx or dw so far enters as that GEMM's residual.
   backward(context) {
     const { graph: g, attrs, inputTypes, outputGradients, needed, input, absorb } = context;
+    if (attrs.halves)
+      throw new MlaLpError('bad-value', 'gemm: halves have no backward: train the matrices apart.', '');
     const dy = outputGradients[0]!;
     const found: (Tensor | undefined)[] = inputTypes.map(() => undefined);
     const last = inputTypes.length - 1;
@@ -142,4 +148,19 @@ export function gemm(g: Graph, x: Tensor, w: Tensor, options: GemmOptions = {}):
     ...(out && { out }),
   };
   return g.apply(gemmOp, operands, attrs)[0]!;
+}
+
+/**
+ * activation(x * w^T) of two matrices that lie one after the other in w [N, K], as two results; x [..., K] -> [..., N/2] twice. No
+ * backward.
+ */
+export function gemmHalves(
+  g: Graph,
+  x: Tensor,
+  w: Tensor,
+  { activation }: Pick<GemmOptions, 'activation'> = {},
+): [first: Tensor, second: Tensor] {
+  const attrs: GemmAttrs = { bias: false, residual: false, weight: 'nk', halves: true };
+  const [first, second] = g.apply(gemmOp, [x, w], { ...attrs, ...(activation && { activation }) });
+  return [first!, second!];
 }

@@ -131,7 +131,7 @@ fn main(
     if (row + m < M) {
       for (var n = 0u; n < TN; n++) {
         if (col + n < N) {
-          y[(row + m) * N + col + n] = Y(epilogue(sum[m * TN + n], row + m, col + n));
+          store(row + m, col + n, Y(epilogue(sum[m * TN + n], row + m, col + n)));
         }
       }
     }

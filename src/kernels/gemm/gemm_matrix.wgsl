@@ -144,7 +144,7 @@ fn main(
     }
     workgroupBarrier();
   }
-  let part = group.z * M * N;
+  let part = group.z * M; // rows before this part's
   let staged = subgroup * FM * FN;
   // @unroll
   for (var m = 0u; m < RM; m++) {
@@ -156,7 +156,7 @@ fn main(
         let row = row0 + top + m * FM + e / FN;
         let col = col0 + left + n * FN + e % FN;
         if (row < M && col < N) {
-          y[part + row * N + col] = Y(epilogue(stage[staged + e], row, col));
+          store(part + row, col, Y(epilogue(stage[staged + e], row, col)));
         }
       }
       workgroupBarrier();

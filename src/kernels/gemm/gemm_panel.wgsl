@@ -11,6 +11,7 @@ alias W = f32;
 alias Y = f32;
 const M: u32 = 290u;
 const N: u32 = 1024u;
+const FIRST: u32 = 0u; // w's column that is y's first
 const K: u32 = 1024u;
 const TN: u32 = 16u;
 const ROWS: u32 = 73u;
@@ -68,7 +69,7 @@ fn main(
       let t = k + j * 4u;
       // @unroll
       for (var n = 0u; n < TN; n++) {
-        let start = min(col + n, N - 1u) * COL_STRIDE;
+        let start = (FIRST + min(col + n, N - 1u)) * COL_STRIDE;
         b[j * TN + n] = vec4<f32>(w_term(start, t), w_term(start, t + 1u), w_term(start, t + 2u), w_term(start, t + 3u));
       }
     }

@@ -44,5 +44,5 @@ fn main(
   for (var k = 0u; k < K; k++) {
     sum += f32(x[row * ROW_STRIDE + k * X_STRIDE]) * f32(w[col * COL_STRIDE + k * K_STRIDE]);
   }
-  y[index] = Y(epilogue(sum, row, col));
+  store(row, col, Y(epilogue(sum, row, col)));
 }

@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (row + m < M) {
       for (var n = 0u; n < TN; n++) {
         if (col + n < N) {
-          y[(row + m) * N + col + n] = Y(epilogue(sum[m * QN + n / 4u][n % 4u], row + m, col + n));
+          store(row + m, col + n, Y(epilogue(sum[m * QN + n / 4u][n % 4u], row + m, col + n)));
         }
       }
     }

@@ -33,5 +33,7 @@ fn main(
   for (var s = 1u; s < SPLITS; s++) {
     sum += partial[s * M * N + index];
   }
-  y[index] = Y(epilogue(sum, index / N, index % N));
+  let row = index / N;
+  let col = index % N;
+  store(row, col, Y(epilogue(sum, row, col)));
 }

@@ -2,7 +2,7 @@
 // BK. While a slice is multiplied, the next one is on its way to registers. Sums over SPLIT terms: with more than one split
 // (grid z), y is f32 [splits, M, N] and `gemm_split_sum` adds the parts up.
 // What the vec4 loads run along must be a multiple of 4: K for x [M, K] and w [N, K], M for x [K, M] (X_KM), N for
-// w [K, N] (W_KN). Rows, columns and terms past the end count as zero and are not stored. Y_QUADS: N is a multiple of 4.
+// w [K, N] (W_KN). Rows, columns and terms past the end count as zero and are not stored. Y_QUADS: y has rows of whole vec4.
 // Grid: x = ceil(N / BN), y = ceil(M / BM), z = ceil(K / SPLIT).
 // x [M, K] or [K, M] of X; w [N, K] or [K, N] of W; bias [N] f32; residual [M, N] of Y; y [M, N] of Y.
 alias X = f32;
@@ -141,7 +141,7 @@ fn main(
     }
     workgroupBarrier();
   }
-  let part = group.z * M * N;
+  let part = group.z * M; // rows before this part's
   // @unroll
   for (var p = 0u; p < QM; p++) {
     // @unroll
@@ -153,18 +153,18 @@ fn main(
         let v = sum[(p * 4u + i) * QN + q];
         // @if Y_QUADS
         if (row < M && col < N) {
-          y[(part + row * N + col) / 4u] = vec4<Y>(
+          store(part + row, col, vec4<Y>(
             Y(epilogue(v[0], row, col)),
             Y(epilogue(v[1], row, col + 1u)),
             Y(epilogue(v[2], row, col + 2u)),
             Y(epilogue(v[3], row, col + 3u)),
-          );
+          ));
         }
         // @else
         // @unroll
         for (var n = 0u; n < 4u; n++) {
           if (row < M && col + n < N) {
-            y[part + row * N + col + n] = Y(epilogue(v[n], row, col + n));
+            store(part + row, col + n, Y(epilogue(v[n], row, col + n)));
           }
         }
         // @end

@@ -18,6 +18,8 @@ export interface GemmAttrs {
   readonly weight: 'nk' | 'kn';
   /** Storage type of y; that of x without it. */
   readonly out?: Dtype;
+  /** The first and the second half of the columns are results of their own; without bias and residual. */
+  readonly halves?: boolean;
 }
 
 export type GemmCall = OpCall<GemmAttrs>;
@@ -37,21 +39,27 @@ export function sizes({ inputs, attrs }: Pick<GemmCall, 'inputs' | 'attrs'>): Si
 const INCLUDES = { ...ACTIVATION_INCLUDES, gemm_epilogue: epilogueWgsl };
 
 /** Operands and blocks of the epilogue, as every kernel that finishes a sum declares them. */
-function epilogueOf({ attrs: { bias, residual, activation, mix } }: GemmCall): {
+function epilogueOf(call: GemmCall): {
   readonly bindings: Record<string, Operand>;
   readonly constants: Record<string, number>;
   readonly flags: readonly string[];
 } {
+  const { bias, residual, activation, mix, halves } = call.attrs;
   return {
     bindings: {
       y: { output: 0 },
+      ...(halves && { y2: { output: 1 } }),
       ...(bias && { bias: { input: 2 } }),
       ...(residual && { residual: { input: bias ? 3 : 2 } }),
     },
-    constants: mix ? { OWN: mix[0], REST: mix[1] } : {},
-    flags: [bias && 'BIAS', residual && 'RESIDUAL', mix && 'MIX', activation?.toUpperCase()].filter(
-      (flag) => typeof flag === 'string',
-    ),
+    constants: { ...(mix && { OWN: mix[0], REST: mix[1] }), ...(halves && { HALF: sizes(call).N / 2 }) },
+    flags: [
+      bias && 'BIAS',
+      residual && 'RESIDUAL',
+      mix && 'MIX',
+      activation?.toUpperCase(),
+      halves && 'HALVES',
+    ].filter((flag) => typeof flag === 'string'),
   };
 }
 

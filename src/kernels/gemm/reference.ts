@@ -7,7 +7,7 @@ export function gemmReference(inputs: readonly Float64Array[], call: OpCall<Gemm
   const [x, w] = inputs;
   const km = attrs.x === 'km';
   const K = call.inputs[0]!.shape.at(km ? 0 : -1)!;
-  const N = call.outputs[0]!.shape.at(-1)!;
+  const N = call.inputs[1]!.shape[attrs.weight === 'nk' ? 0 : 1]!;
   const M = x!.length / K;
   const bias = attrs.bias ? inputs[2]! : undefined;
   const residual = attrs.residual ? inputs[inputs.length - 1]! : undefined;
@@ -23,5 +23,6 @@ export function gemmReference(inputs: readonly Float64Array[], call: OpCall<Gemm
       y[m * N + n] = own * sum + (residual ? rest * residual[m * N + n]! : 0);
     }
   }
-  return [y];
+  if (!attrs.halves) return [y];
+  return [0, 1].map((half) => y.filter((_, i) => Math.floor((2 * (i % N)) / N) === half));
 }

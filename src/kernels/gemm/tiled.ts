@@ -50,6 +50,8 @@ function lowerTiled(
   const size = WX * WY;
   const [QM, QN, A_LINE, B_LINE] = [BM / WY / 4, BN / WX / 4, BM / 4 + 1, BN / 4 + 1];
   const terms = Math.ceil(K / parts / BK) * BK;
+  // Of what this kernel writes.
+  const row = call.attrs.halves && parts === 1 ? N / 2 : N;
   const grid = [...tileGrid({ M, N }, { BM, BN }), Math.ceil(K / terms)] as const;
   const obstacle =
     vec4Obstacle(call) ??
@@ -71,7 +73,7 @@ function lowerTiled(
         ...{ A_LINE, B_LINE, A_SIZE: BK * A_LINE, B_SIZE: BK * B_LINE },
       },
       types: { T: half ? 'f16' : 'f32' },
-      flags: [...layoutFlags(call), ...(N % 4 === 0 ? ['Y_QUADS'] : [])],
+      flags: [...layoutFlags(call), ...(row % 4 === 0 ? ['Y_QUADS'] : [])],
       workgroups: grid,
     },
     parts > 1,
