@@ -16,6 +16,7 @@ import { mlaLpGraph } from './mla-lp-graph';
 import type { Preset } from './presets';
 import type { TensorSource } from './tensor-source';
 import { loadWeights } from './weight-loader';
+import { madeOf } from './weight-names';
 
 /** `mla-lp`: adapters at every stage. `clip`: the training-free baseline on the last block. */
 export type Method = 'mla-lp' | 'clip';
@@ -98,7 +99,7 @@ export class Detector {
     const adapters = new BufferStore(clip.gpu);
     try {
       const { weights } = detectorGraph(clip, options, 1);
-      const own = new Map([...weights].filter(([name]) => checkpoint.tensors.has(name)));
+      const own = new Map([...weights].filter(([name]) => madeOf(name, checkpoint.tensors)));
       await loadWeights({ weights: own }, adapters, [checkpoint]);
       return new Detector(clip, options, adapters, await makeBank?.(adapters, towerOf(clip, options, batch)));
     } catch (error) {

@@ -1,13 +1,15 @@
 /** MLA-LP's image side as one graph: image tower, adapters at the stages, heads (paper, section 3.2-3.3). */
-import { gemm } from '../kernels/gemm/gemm';
+import { gemm, gemmHalves } from '../kernels/gemm/gemm';
 import { weightedSum } from '../kernels/weighted-sum/weighted-sum';
 import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
 import type { Dtype } from '../runtime/tensor-type';
 import { abnormalMap, detectionScore, patchLogits, segmentationMap } from './heads';
 import { type BankLayout, bankDistances, memoryOutputs } from './memory-bank-maps';
+import type { Head } from './memory-bank-tensors';
 import type { Preset } from './presets';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
+import { jointName } from './weight-names';
 
 /** Shares of eq. 4: the input's, the segmentation adapter's, the detection adapter's. */
 export const MIX = { gamma: 0.8, alpha: 0.1, beta: 0.1 } as const;
@@ -49,26 +51,41 @@ export interface AdapterOptions extends TowerOptions {
   readonly stages: number;
   /** Storage type of the adapters; that of the tower without it. Training keeps them f32. */
   readonly adapterDtype?: Dtype;
+  /** The heads' first matrices are weights of their own, as they are trained, also where nothing is trained. */
+  readonly apart?: boolean;
 }
 
 const LEAKY = { activation: 'leaky_relu' } as const;
 
+const weightName = (head: Head, stage: number, layer: 'fc1' | 'fc2') =>
+  `${head}_adapters.${stage}.${layer}.0.weight`;
+
 /** A matrix of an adapter: `fc1` [embed, width], `fc2` [width, embed]. */
 function adapterWeight(
   g: Graph,
-  head: 'seg' | 'det',
+  head: Head,
   stage: number,
   layer: 'fc1' | 'fc2',
   { config, dtype, adapterDtype = dtype }: AdapterOptions,
 ): Tensor {
   const shape = layer === 'fc1' ? [config.embed, config.width] : [config.width, config.embed];
-  return g.weight(`${head}_adapters.${stage}.${layer}.0.weight`, adapterDtype, shape);
+  return g.weight(weightName(head, stage, layer), adapterDtype, shape);
 }
 
-/** mid = LeakyReLU(x W1^T) of both heads: the features that the heads compare with text. */
+/**
+ * mid = LeakyReLU(x W1^T) of both heads: the features that the heads compare with text. One product with both matrices, unless they
+ * are trained.
+ */
 function bottlenecks(g: Graph, x: Tensor, stage: number, options: AdapterOptions): StageFeatures {
-  const mid = (head: 'seg' | 'det') => gemm(g, x, adapterWeight(g, head, stage, 'fc1', options), LEAKY);
-  return { seg: mid('seg'), det: mid('det') };
+  const { config, dtype, adapterDtype = dtype, training, apart = training } = options;
+  if (apart) {
+    const mid = (head: Head) => gemm(g, x, adapterWeight(g, head, stage, 'fc1', options), LEAKY);
+    return { seg: mid('seg'), det: mid('det') };
+  }
+  const both = jointName(weightName('seg', stage, 'fc1'), weightName('det', stage, 'fc1'));
+  const weight = g.weight(both, adapterDtype, [2 * config.embed, config.width]);
+  const [seg, det] = gemmHalves(g, x, weight, LEAKY);
+  return { seg, det };
 }
 
 /**
@@ -77,9 +94,9 @@ function bottlenecks(g: Graph, x: Tensor, stage: number, options: AdapterOptions
  */
 function mixBack(g: Graph, x: Tensor, mids: StageFeatures, stage: number, options: AdapterOptions): Tensor {
   const { gamma, alpha, beta } = MIX;
-  const weight = (head: 'seg' | 'det') => adapterWeight(g, head, stage, 'fc2', options);
+  const weight = (head: Head) => adapterWeight(g, head, stage, 'fc2', options);
   if (options.training) {
-    const out = (head: 'seg' | 'det') => gemm(g, mids[head], weight(head), LEAKY);
+    const out = (head: Head) => gemm(g, mids[head], weight(head), LEAKY);
     return weightedSum(g, [x, out('seg'), out('det')], [gamma, alpha, beta]);
   }
   const half = gemm(g, mids.seg, weight('seg'), { ...LEAKY, residual: x, mix: [alpha, gamma] });

@@ -6,7 +6,7 @@ import type { Graph, Tensor } from '../runtime/graph';
 import { BYTES, type Dtype, sizeOf } from '../runtime/tensor-type';
 import { resizePositionEmbedding } from './bicubic';
 import { elementCount, type TensorSource } from './tensor-source';
-import { derivation } from './weight-names';
+import { derivation, partsOf } from './weight-names';
 
 /** Elements read at once: 16 MB of f32. Even, as f16 uploads need. */
 const CHUNK = 4 * 1024 * 1024;
@@ -37,13 +37,13 @@ export async function loadWeights(
 ): Promise<void> {
   const missing = [...graph.weights].filter(([name]) => !store.has(name));
   // Everything is checked before the first byte moves.
-  const plans = missing.map(([name, tensor]) => ({ name, tensor, source: sourceOf(name, tensor, sources) }));
-  const totalBytes = plans.reduce((sum, { tensor }) => sum + sizeOf(tensor.type) * BYTES[tensor.dtype], 0);
+  const plans = missing.flatMap(([name, tensor]) => loadsOf(name, tensor, sources));
+  const totalBytes = plans.reduce((sum, { tensor, size }) => sum + size * BYTES[tensor.dtype], 0);
   let loadedBytes = 0;
   try {
-    for await (const { name, tensor, source, start, values } of readAhead(plans)) {
+    for await (const { name, part, tensor, source, start, values } of readAhead(plans)) {
       if (start === 0) await store.create(name, tensor.type);
-      checkValues(values, tensor, derivation(name).from, source.label);
+      checkValues(values, tensor, derivation(part).from, source.label);
       await store.write(name, values, start);
       loadedBytes += values.length * BYTES[tensor.dtype];
       onProgress?.({ loadedBytes, totalBytes });
@@ -59,16 +59,18 @@ export async function loadWeights(
 /** f32 values, or the bits of a tensor that is stored as f16 and stays so. */
 type Values = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
+/** One part of the tensor `name`, or all of it: `size` values from element `start` on. */
 interface Load {
   readonly name: string;
+  readonly part: string;
   readonly tensor: Tensor;
   readonly source: TensorSource;
-}
-
-/** A part of a tensor: `size` values from element `start` on. */
-interface Piece extends Load {
   readonly start: number;
   readonly size: number;
+}
+
+/** What is read at once. */
+interface Piece extends Load {
   read(): Promise<Values>;
 }
 
@@ -99,8 +101,22 @@ async function* readAhead(
   }
 }
 
-function sourceOf(name: string, tensor: Tensor, sources: readonly TensorSource[]): TensorSource {
-  const { from, kind } = derivation(name);
+function loadsOf(name: string, tensor: Tensor, sources: readonly TensorSource[]): Load[] {
+  const parts = partsOf(name);
+  const size = sizeOf(tensor.type) / parts.length;
+  return parts.map((part, i) => {
+    const source = sourceOf(part, size, tensor, sources);
+    return { name, part, tensor, source, start: i * size, size };
+  });
+}
+
+function sourceOf(
+  part: string,
+  wanted: number,
+  tensor: Tensor,
+  sources: readonly TensorSource[],
+): TensorSource {
+  const { from, kind } = derivation(part);
   const source = sources.find((s) => s.tensors.has(from));
   if (!source) {
     throw new BadFileError(
@@ -110,7 +126,6 @@ function sourceOf(name: string, tensor: Tensor, sources: readonly TensorSource[]
     );
   }
   const stored = elementCount(source.tensors.get(from)!.shape);
-  const wanted = sizeOf(tensor.type);
   if (kind !== 'resized' && stored < wanted) {
     throw new BadFileError(
       source.label,
@@ -122,31 +137,31 @@ function sourceOf(name: string, tensor: Tensor, sources: readonly TensorSource[]
 }
 
 function piecesOf(load: Load): Piece[] {
-  const { name, tensor, source } = load;
-  const how = derivation(name);
-  const total = sizeOf(tensor.type);
-  if (how.kind !== 'stored') return [{ ...load, start: 0, size: total, read: () => derived(load) }];
+  const { part, tensor, source, size } = load;
+  const how = derivation(part);
+  if (how.kind !== 'stored') return [{ ...load, read: () => derived(load) }];
   const pieces: Piece[] = [];
-  for (let start = 0; start < total; start += CHUNK) {
-    const end = Math.min(start + CHUNK, total);
+  for (let start = 0; start < size; start += CHUNK) {
+    const end = Math.min(start + CHUNK, size);
     const read = async () =>
       (await (tensor.dtype === 'f16' && source.readHalves?.(how.from, start, end))) ||
       source.read(how.from, start, end);
-    pieces.push({ ...load, start, size: end - start, read });
+    pieces.push({ ...load, start: load.start + start, size: end - start, read });
   }
   return pieces;
 }
 
-/** A tensor that is made of a stored one. */
-async function derived({ name, tensor, source }: Load): Promise<Float32Array<ArrayBuffer>> {
-  const how = derivation(name);
+/** What is made of a stored tensor. */
+async function derived({ part, tensor, source, size }: Load): Promise<Float32Array<ArrayBuffer>> {
+  const how = derivation(part);
   const values = await source.read(how.from);
   if (how.kind === 'resized') {
     const width = tensor.shape[1]!;
     const from = Math.round(Math.sqrt(values.length / width - 1));
     return resizePositionEmbedding(values, from, how.grid, width);
   }
-  const [rows, cols] = tensor.shape as readonly [number, number];
+  const cols = tensor.shape[1]!;
+  const rows = size / cols;
   const turned = new Float32Array(values.length);
   for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) turned[r * cols + c] = values[c * rows + r]!;
   return turned;

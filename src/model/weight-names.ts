@@ -1,6 +1,7 @@
-/** Names of weights that are not stored but derived from stored ones when they are uploaded (`weight-loader.ts`). */
+/** Names of weights that are not stored as they are but derived from stored ones when they are uploaded (`weight-loader.ts`). */
 
 const TRANSPOSED = '^T';
+const JOINT = ' + ';
 const VISUAL_POSITION = 'visual.positional_embedding@';
 const TEXT_POSITION = 'positional_embedding:';
 
@@ -19,12 +20,27 @@ export function transposedName(name: string): string {
   return name + TRANSPOSED;
 }
 
+/** Matrices of one shape [R, C] one after the other: [n R, C]. */
+export function jointName(...names: readonly string[]): string {
+  return names.join(JOINT);
+}
+
+/** Names of the parts, all of one size, that stand one after the other in `name`; itself where it is not joint. */
+export function partsOf(name: string): readonly string[] {
+  return name.split(JOINT);
+}
+
+/** Whether `tensors` has all that `name` is made of. */
+export function madeOf(name: string, tensors: Pick<ReadonlyMap<string, unknown>, 'has'>): boolean {
+  return partsOf(name).every((part) => tensors.has(derivation(part).from));
+}
+
 export type Derivation =
   | { readonly kind: 'stored'; readonly from: string }
   | { readonly kind: 'transposed'; readonly from: string }
   | { readonly kind: 'resized'; readonly from: string; readonly grid: number };
 
-/** Which stored tensor `name` comes from, and how. A leading part of the stored values counts as stored. */
+/** Which stored tensor a part (`partsOf`) comes from, and how. A leading part of the stored values counts as stored. */
 export function derivation(name: string): Derivation {
   if (name.endsWith(TRANSPOSED)) return { kind: 'transposed', from: name.slice(0, -TRANSPOSED.length) };
   if (name.startsWith(VISUAL_POSITION)) {

@@ -14,7 +14,7 @@ export function bankGraph(options: Omit<StepGraphOptions, 'masks'>, { stage, hea
   const g = new Graph();
   const features = g.input('features', dtype, [batch, tokensOf(options), config.width]);
   const [start] = stageBlocks(config.layers, stages) as [number];
-  adaptedBlocks(g, features, start, options, (visited, mids) => {
+  adaptedBlocks(g, features, start, { ...options, apart: true }, (visited, mids) => {
     if (visited === stage) g.output('rows', mids[head]);
   });
   return g;

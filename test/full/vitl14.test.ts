@@ -7,6 +7,7 @@ import { mlaLpGraph } from '../../src/model/mla-lp-graph';
 import { AUTHORS } from '../../src/model/presets';
 import { syntheticCheckpoint, syntheticClip } from '../../src/model/synthetic';
 import { loadWeights } from '../../src/model/weight-loader';
+import { madeOf } from '../../src/model/weight-names';
 import { BufferStore, lookupIn } from '../../src/runtime/buffer-store';
 import { Executable } from '../../src/runtime/executable';
 import { plan } from '../../src/runtime/plan';
@@ -74,7 +75,7 @@ test('preset authors: text columns, stage features, scores, maps', async () => {
   } as const;
   const graph = mlaLpGraph({ ...settings, stages: 4, inspect: true });
   const adapters = new BufferStore(gpu);
-  const own = new Map([...graph.weights].filter(([name]) => checkpoint.tensors.has(name)));
+  const own = new Map([...graph.weights].filter(([name]) => madeOf(name, checkpoint.tensors)));
   await loadWeights({ weights: own }, adapters, [checkpoint]);
   const frozen = new Map([...graph.weights].filter(([name]) => !own.has(name)));
   await loadWeights({ weights: frozen }, clip.vision, [weights]);

@@ -221,18 +221,6 @@ const refusals = [
     /must be f32\[4,4\], not f16\[4,4\]/,
   ),
   refusal(
-    gemmOp,
-    ['f32 2 8', 'f32 5 8'],
-    { bias: false, residual: false, weight: 'nk', halves: true },
-    /even N, not 5/,
-  ),
-  refusal(
-    gemmOp,
-    ['f32 2 8', 'f32 4 8', 'f32 4'],
-    { bias: true, residual: false, weight: 'nk', halves: true },
-    /neither bias nor residual/,
-  ),
-  refusal(
     attentionBackwardOp,
     ['f32 1 5 24', 'f32 1 5 8', 'f16 1 5 8', 'f32 1 2 5'],
     { heads: 2, causal: false },

@@ -1,6 +1,6 @@
 /** What GEMM's backward builds, beside the numbers that gradients.test.ts checks: no node too many, sums for free, storage types. */
 import { expect, test } from 'vitest';
-import { type GemmAttrs, type GemmOptions, gemm, gemmHalves } from '../../src/kernels/gemm/gemm';
+import { type GemmAttrs, type GemmOptions, gemm, gemmHalves, gemmOp } from '../../src/kernels/gemm/gemm';
 import { uniformAt } from '../../src/kernels/suite';
 import { addAll } from '../../src/kernels/weighted-sum/weighted-sum';
 import { BufferStore } from '../../src/runtime/buffer-store';
@@ -9,7 +9,7 @@ import { Executable } from '../../src/runtime/executable';
 import { gradients } from '../../src/runtime/gradients';
 import { Graph, type GraphNode, type Tensor } from '../../src/runtime/graph';
 import { plan } from '../../src/runtime/plan';
-import { type Dtype, describe as describeType } from '../../src/runtime/tensor-type';
+import { type Dtype, describe as describeType, tensorType } from '../../src/runtime/tensor-type';
 import { openTestGpu } from '../helpers/gpu';
 
 const gpu = await openTestGpu();
@@ -127,7 +127,20 @@ test.each([
     for (const [i, value] of want[name].entries()) expect(got[name]![i]).toBeCloseTo(value, 4);
 });
 
-test('halves are refused, and never reached where nothing of them is trained', () => {
+test('halves of odd columns, with a bias or a residual, are refused', () => {
+  const of = (columns: number, more: Partial<GemmAttrs> = {}) => {
+    const attrs: GemmAttrs = { bias: false, residual: false, weight: 'nk', halves: true, ...more };
+    const bias = attrs.bias ? [tensorType('f32', [columns])] : [];
+    const residual = attrs.residual ? [tensorType('f32', [3, columns])] : [];
+    const operands = [tensorType('f32', [3, 8]), tensorType('f32', [columns, 8]), ...bias, ...residual];
+    return gemmOp.infer(operands, attrs).map(describeType);
+  };
+  expect(of(6)).toEqual(['f32[3,3]', 'f32[3,3]']);
+  for (const refused of [() => of(5), () => of(6, { bias: true }), () => of(6, { residual: true })])
+    expect(refused).toThrow('halves need an even N, not');
+});
+
+test('halves have no backward, and need none where nothing of them is trained', () => {
   const g = new Graph();
   const [x, w] = [g.input('x', 'f32', [3, 8]), g.weight('w', 'f32', [4, 8])];
   const [first, second] = gemmHalves(g, x, w);

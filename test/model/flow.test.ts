@@ -103,3 +103,37 @@ test('arenas and inputs grow with the batch, and by no more', () => {
     expect(many.bytes / one.bytes).toBeLessThan(times * 1.05);
   }
 });
+
+test('ViT-L/14: both heads begin with one product a stage, from the bytes that two matrices have', () => {
+  const vitl14 = readClipConfig(syntheticClip('vitl14'));
+  const at = (apart: boolean, batch: number) => {
+    const options = {
+      config: vitl14,
+      preset: AUTHORS,
+      activation: AUTHORS.activation,
+      imageSize: 240,
+      stages: 4,
+    };
+    const graph = mlaLpGraph({ ...options, dtype: 'f32', batch, apart });
+    const { steps, flops } = plan(graph, PORTABLE);
+    return {
+      flops,
+      weights: [...graph.weights.values()].reduce((sum, { type }) => sum + byteSize(type), 0),
+      dispatches: steps.reduce((sum, step) => sum + step.dispatches.length, 0),
+      bytes: steps.reduce((sum, step) => sum + step.bytes, 0),
+    };
+  };
+  const tokens = 4 * 290 * 1024;
+  for (const [batch, dispatches, saved] of [
+    [1, 282, 8], // with sums over a split K
+    [8, 199, 4],
+  ] as const) {
+    const [joint, apart] = [at(false, batch), at(true, batch)];
+    expect(joint).toEqual({
+      ...apart,
+      dispatches: apart.dispatches - saved,
+      bytes: apart.bytes - 4 * batch * tokens,
+    });
+    expect(joint.dispatches).toBe(dispatches);
+  }
+});

@@ -6,6 +6,7 @@ import { Detector } from '../../src/model/detector';
 import { mlaLpGraph } from '../../src/model/mla-lp-graph';
 import { presetNamed } from '../../src/model/presets';
 import { loadWeights } from '../../src/model/weight-loader';
+import { madeOf } from '../../src/model/weight-names';
 import { BufferStore, lookupIn } from '../../src/runtime/buffer-store';
 import type { Precision } from '../../src/runtime/device';
 import { Executable } from '../../src/runtime/executable';
@@ -84,7 +85,7 @@ describe.each(['f32', 'f16'] as const)('%s', (precision) => {
         inspect: true,
       });
       const adapters = new BufferStore(gpu);
-      const own = new Map([...graph.weights].filter(([weight]) => init.tensors.has(weight)));
+      const own = new Map([...graph.weights].filter(([weight]) => madeOf(weight, init.tensors)));
       await loadWeights({ weights: own }, adapters, [init]);
       await loadWeights(graph, clip.vision, [weights, init]);
       const planned = plan(graph, gpu.caps);

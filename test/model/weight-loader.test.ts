@@ -7,7 +7,8 @@ import { safetensorsChunks } from '../../src/io/write-safetensors';
 import { openTensors } from '../../src/library/load-clip';
 import '../../src/library/node';
 import type { TensorSource } from '../../src/model/tensor-source';
-import { loadWeights } from '../../src/model/weight-loader';
+import { loadWeights, type WeightSink } from '../../src/model/weight-loader';
+import { jointName, madeOf } from '../../src/model/weight-names';
 import { BufferStore } from '../../src/runtime/buffer-store';
 import { ValueError } from '../../src/runtime/errors';
 import { decodeF16 } from '../../src/runtime/float16';
@@ -88,6 +89,44 @@ test('so they do under other names and stacked; what is turned or f32 is rounded
     [1, 4, 2, 5, 3, 6],
     [0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600],
   ]);
+});
+
+test('joint matrices fill one tensor from two, each as it is stored, and keep nothing when one is wrong', async () => {
+  const file = await fileOf(halves);
+  const both = jointName('b', 'c');
+  expect([both, jointName('b', 'd'), 'b'].map((name) => madeOf(name, file.tensors))).toEqual([
+    true,
+    false,
+    true,
+  ]);
+  const g = new Graph();
+  g.weight(both, 'f16', [4, 3]);
+  const held = new Map<string, number[]>();
+  const sink: WeightSink = {
+    has: () => false,
+    async create(name, { shape }) {
+      held.set(name, new Array(shape[0]! * shape[1]!).fill(Number.NaN));
+    },
+    async write(name, values, start = 0) {
+      for (const [i, value] of values.entries()) held.get(name)![start + i] = value;
+    },
+    async flush() {},
+    remove: (name) => held.delete(name),
+  };
+  const seen: [number, number][] = [];
+  await loadWeights(g, sink, [file], (p) => seen.push([p.loadedBytes, p.totalBytes]));
+  // Bits of the one, values of the other.
+  expect(held).toEqual(new Map([[both, [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]]]));
+  expect(seen).toEqual([
+    [12, 24],
+    [24, 24],
+  ]);
+  const lacking = new Graph();
+  lacking.weight(jointName('b', 'd'), 'f16', [4, 3]);
+  await expect(loadWeights(lacking, sink, [file])).rejects.toThrow('the tensor d is missing');
+  const broken = { ...file, read: async () => Float32Array.of(1, 2, Number.NaN, 4, 5, 6) };
+  await expect(loadWeights(g, sink, [broken])).rejects.toThrow('c holds NaN');
+  expect(held.size).toBe(0);
 });
 
 test("OpenAI's TorchScript file gives the bits of its f16 tensors", async () => {

@@ -51,7 +51,6 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
   ['gemm', 'split_4', 'group.z * M', '0u'],
   ['gemm', 'split_4', 's < SPLITS', 's < SPLITS - 1u'],
   ['gemm', 'split_4', 'epilogue(sum, row, col)', 'epilogue(sum, row, 0u)'],
-  ['gemm', 'split_4', 'row * HALF + col - HALF]', 'row * HALF + col]'],
   ['gemm', 'broadcast', ', k + lane < K)', ', true)'],
   ['gemm', 'broadcast', 'j * 4u + 3u', 'j * 4u + 2u'],
   ['gemm', 'broadcast', 'terms[1] * b[QN + q]', 'terms[1] * b[q]'],

@@ -36,6 +36,8 @@ const X_STRIDE: u32 = 1u;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,

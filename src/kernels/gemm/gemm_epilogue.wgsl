@@ -1,17 +1,8 @@
-// What every GEMM does with a finished sum: bias, activation, residual, each with its factor (MIX); and where it goes. Included by the
-// variants, which declare N, Y and the bindings `bias`, `residual` and `y`.
+// What every GEMM does with a finished sum: bias, activation, residual, each with its factor (MIX). Included by the variants, which
+// declare N and the bindings `bias` and `residual`.
 // @if MIX
 const OWN: f32 = 0.1f;
 const REST: f32 = 0.8f;
-// @end
-// @if HALVES
-// Columns from HALF on are a result of their own.
-const HALF: u32 = 18u;
-// @if Y_QUADS
-@group(0) @binding(5) var<storage, read_write> y2: array<vec4<Y>>;
-// @else
-@group(0) @binding(5) var<storage, read_write> y2: array<Y>;
-// @end
 // @end
 
 fn epilogue(sum: f32, row: u32, col: u32) -> f32 {
@@ -37,30 +28,3 @@ fn epilogue(sum: f32, row: u32, col: u32) -> f32 {
   // @end
   return v;
 }
-
-// @if Y_QUADS
-// Four neighbours, from column `col` on.
-fn store(row: u32, col: u32, v: vec4<Y>) {
-  // @if HALVES
-  if (col < HALF) {
-    y[(row * HALF + col) / 4u] = v;
-  } else {
-    y2[(row * HALF + col - HALF) / 4u] = v;
-  }
-  // @else
-  y[(row * N + col) / 4u] = v;
-  // @end
-}
-// @else
-fn store(row: u32, col: u32, v: Y) {
-  // @if HALVES
-  if (col < HALF) {
-    y[row * HALF + col] = v;
-  } else {
-    y2[row * HALF + col - HALF] = v;
-  }
-  // @else
-  y[row * N + col] = v;
-  // @end
-}
-// @end

@@ -59,6 +59,8 @@ var<workgroup> stage: array<f32, STAGE>;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 // Left, Right and Result, and what is done with them.
 // @include subgroup_matrix
 

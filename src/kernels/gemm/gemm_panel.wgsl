@@ -39,6 +39,8 @@ const K_STRIDE: u32 = 1u;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 fn x_term(start: u32, k: u32) -> f32 {
   // @if K_TAIL
   return select(0.0f, f32(x[start + min(k, K - 1u) * X_STRIDE]), k < K);
@@ -109,7 +111,7 @@ fn main(
   // In loops of its own: SwiftShader computes both sides of an if, so that a last pass inside would cost it every pass.
   for (var row = first; row < min(M, first + ROWS); row++) {
     for (var n = col; n < min(N, col + TN); n++) {
-      y[row * N + n] = Y(epilogue(f32(y[row * N + n]), row, n));
+      store(row, n, Y(epilogue(f32(y[row * N + n]), row, n)));
     }
   }
   // @end

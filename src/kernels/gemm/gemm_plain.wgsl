@@ -28,6 +28,8 @@ const K_STRIDE: u32 = 1u;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,

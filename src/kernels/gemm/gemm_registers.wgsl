@@ -28,6 +28,8 @@ const WX: u32 = 8u;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 @compute @workgroup_size(WX)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   let row = group.y * TM;

@@ -19,6 +19,8 @@ const SPLITS: u32 = 4u;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,

@@ -52,6 +52,8 @@ var<workgroup> b_tile: array<vec4<T>, B_SIZE>;
 
 // @include gemm_epilogue
 
+// @include gemm_store
+
 // @include gemm_loads
 
 // Puts what load `i` brought into the tile, term by term.

@@ -5,6 +5,7 @@ import { type Dtype, sizeOf } from '../../runtime/tensor-type';
 import { ACTIVATION_INCLUDES, type ActivationKind } from '../activation/activation';
 import epilogueWgsl from './gemm_epilogue.wgsl';
 import splitSumWgsl from './gemm_split_sum.wgsl';
+import storeWgsl from './gemm_store.wgsl';
 
 export interface GemmAttrs {
   readonly bias: boolean;
@@ -36,7 +37,7 @@ export function sizes({ inputs, attrs }: Pick<GemmCall, 'inputs' | 'attrs'>): Si
   return { M: sizeOf(x!) / K, N: w!.shape[attrs.weight === 'nk' ? 0 : 1]!, K };
 }
 
-const INCLUDES = { ...ACTIVATION_INCLUDES, gemm_epilogue: epilogueWgsl };
+const INCLUDES = { ...ACTIVATION_INCLUDES, gemm_epilogue: epilogueWgsl, gemm_store: storeWgsl };
 
 /** Operands and blocks of the epilogue, as every kernel that finishes a sum declares them. */
 function epilogueOf(call: GemmCall): {
