@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# One call for a GPU that is lent for minutes: are the kernels right, then how fast is everything; a short table last.
+# One call for a GPU that is lent for minutes: are the kernels right, then how fast is everything; a short table and the goals last.
 #
-#   bench/gpu-day.sh OUT [kernels] [ceilings] [gemm] [model] [tune] [peers] [pytorch]      without steps: all, about 15 minutes
+#   bench/gpu-day.sh OUT [kernels] [ceilings] [gemm] [model] [growth] [peers] [pytorch] [tune]      without steps: all, about 20 minutes
 #
-# OUT gets a JSON record and a log a step. A step that fails or runs out of time is told of, and the others go on.
+# OUT gets a JSON record and a log a step. A step that fails or runs out of time is told of, and the others go on. Where one call may not take
+# so long, the steps can come in several with the same OUT: table and goals are always of all that lies there.
 # Needs `npm ci && npm run build`, or dist/ and the packages beside it (BENCH, for instance "node /tmp/gpu/dist/bench.js", says where),
 # and no network. BUDGET: seconds a row (1). LIMIT: seconds a step (300). ALLOW_SOFTWARE=1 tries the script itself without a GPU, on
 # small models.
 set -uo pipefail
 out=${1:?usage: bench/gpu-day.sh OUT [step...]}
 shift
-steps=${*:-kernels ceilings gemm model tune peers pytorch}
+steps=${*:-kernels ceilings gemm model growth peers pytorch tune}
 bench=${BENCH:-node dist/bench.js}
 budget=(--budget "${BUDGET:-1}" --quiet)
 mkdir -p "$out"
@@ -18,10 +19,11 @@ export MLA_LP_ADAPTER=${MLA_LP_ADAPTER:-hardware}
 export MLA_LP_TUNED=off
 if [ "${ALLOW_SOFTWARE:-}" = 1 ]; then
   export MLA_LP_ADAPTER=software
-  model=(--model tiny) shape=290x256x512 batches=(1)
+  model=(--model tiny) shape=290x256x512 batches=(1 2) folders=(10 30) pytorch=(--model vitb32 --size 64)
 else
-  model=(--model vitl14) shape=4640x1024x4096 batches=(1 16)
+  model=(--model vitl14) shape=4640x1024x4096 batches=(1 16) folders=(200 2000) pytorch=()
 fi
+largest=${batches[-1]} joined=$(IFS=,; echo "${batches[*]}")
 
 # step NAME COMMAND...: its text into OUT/NAME.log
 step() {
@@ -64,15 +66,34 @@ for one in $steps; do
     tune)
       # shellcheck disable=SC2086
       for dtype in f32 f16; do
-        step "tune-$dtype" $bench tune "${model[@]}" --precision $dtype --batch "$(IFS=,; echo "${batches[*]}")" --budget 120 --quiet \
+        step "tune-$dtype" $bench tune "${model[@]}" --precision $dtype --batch "$joined" --budget 120 --quiet \
           --to "$out/tuned-$dtype.json"
-        MLA_LP_TUNED=$out/tuned-$dtype.json measured "image-tuned-$dtype" image "${model[@]}" --precision $dtype --batch "${batches[-1]}"
+        MLA_LP_TUNED=$out/tuned-$dtype.json measured "image-tuned-$dtype" image "${model[@]}" --precision $dtype --batch "$largest"
       done
       ;;
-    peers) measured peers peers "${model[@]}" ;;
+    growth)
+      measured growth growth "${model[@]}"
+      measured load load "${model[@]}"
+      for images in "${folders[@]}"; do
+        measured "folder-$images" folder "${model[@]}" --precision f16 --batch "$largest" --images "$images"
+      done
+      ;;
+    peers)
+      measured peers peers "${model[@]}" --only gemm,block --batch "$joined"
+      # A record each: what is out of time takes no other with it.
+      for dtype in f32 f16; do
+        for batch in "${batches[@]}"; do
+          measured "peers-tower-$dtype-$batch" peers "${model[@]}" --only tower --precision $dtype --batch "$batch" --limit 100
+        done
+      done
+      ;;
     pytorch)
       # shellcheck disable=SC2016
-      step pytorch bash -c 'python3 bench/model/pytorch_train.py --batch 16 --dtype f32 f16 >"$1"' _ "$out/pytorch.json"
+      step pytorch bash -c 'python3 bench/model/pytorch_train.py --batch "$2" --dtype f32 f16 "${@:3}" >"$1"' \
+        _ "$out/pytorch.json" "$largest" "${pytorch[@]}"
+      # shellcheck disable=SC2016
+      step pytorch-tower bash -c 'python3 bench/model/pytorch_tower.py --batch $2 --dtype f32 f16 "${@:3}" >"$1"' \
+        _ "$out/pytorch-tower.json" "${batches[*]}" "${pytorch[@]}"
       ;;
     *) echo "There is no step $one." ;;
   esac
@@ -90,3 +111,5 @@ for file in "$out"/*.json; do
     for (const one of ratios) console.log(`  ${JSON.stringify(one)}`);
   ' "$file" 2>/dev/null || echo "$file: no record"
 done | tee "$out/summary.txt" | tail -n 150
+echo
+$bench goals "$out" --shape $shape --batch "$largest" | tee "$out/goals.txt"

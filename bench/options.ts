@@ -1,5 +1,6 @@
 /** Options that several commands have. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { positiveInteger } from '../src/cli/options';
 import { SYNTHETIC_MODELS } from '../src/model/synthetic';
 
 /** For commander's `argParser`: a time to spend, s. */
@@ -10,6 +11,9 @@ export function seconds(text: string): number {
   }
   return value;
 }
+
+/** For commander's `argParser`: whole numbers over 0, comma between. */
+export const numberList = (text: string): number[] => text.split(',').map((one) => positiveInteger(one));
 
 /** What every command that times something takes; `MeasuringFlags` in measuring.ts. */
 export function measuringOptions(command: Command): Command {

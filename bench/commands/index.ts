@@ -5,9 +5,12 @@ import { blockCommand } from './block';
 import { ceilingCommand } from './ceiling';
 import { compareCommand } from './compare';
 import { folderCommand } from './folder';
+import { goalsCommand } from './goals';
+import { growthCommand } from './growth';
 import { imageCommand } from './image';
 import { kernelCommand } from './kernel';
 import { kernelsCommand } from './kernels';
+import { loadCommand } from './load';
 import { peerEngineCommand } from './peer-engine';
 import { peersCommand } from './peers';
 import { rooflineCommand } from './roofline';
@@ -24,10 +27,13 @@ export const commands: readonly BenchCommand[] = [
   imageCommand,
   trainCommand,
   folderCommand,
+  growthCommand,
+  loadCommand,
   peersCommand,
   peerEngineCommand,
   compareCommand,
   rooflineCommand,
   tableCommand,
+  goalsCommand,
   tuneCommand,
 ];

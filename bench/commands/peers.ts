@@ -16,7 +16,7 @@ import {
   recordOf,
   writeJson,
 } from '../measuring';
-import { measuringOptions, modelOption, precisionOption, seconds } from '../options';
+import { measuringOptions, modelOption, numberList, precisionOption, seconds } from '../options';
 import { ENGINES, OURS } from '../peers/engines';
 import { MachineLoad } from '../peers/machine-load';
 import { HOW_TO_INSTALL, installPeers, isInstalled } from '../peers/packages';
@@ -69,7 +69,7 @@ export const peersCommand: BenchCommand = {
       .option(
         '--batch <numbers>',
         'images at once, comma between (1 on a software adapter, 1,16 on a GPU)',
-        (text) => text.split(',').map(positiveInteger),
+        numberList,
       )
       .addOption(modelOption('vitl14').default('vitl14'))
       .option('--image-size <px>', 'side of the images', positiveInteger, 240)

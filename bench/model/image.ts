@@ -164,7 +164,8 @@ export function imageInputs({
   return { images, text: unitRows(2, embed) };
 }
 
-function unitRows(rows: number, width: number): Float32Array<ArrayBuffer> {
+/** Rows of length 1: text columns, banks. */
+export function unitRows(rows: number, width: number): Float32Array<ArrayBuffer> {
   const values = Float32Array.from({ length: rows * width }, (_, i) => uniformAt(i, 5));
   for (let r = 0; r < rows; r++) {
     const row = values.subarray(r * width, (r + 1) * width);

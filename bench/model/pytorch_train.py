@@ -182,7 +182,8 @@ def bench(args, dtype):
     rows = []
     named = {"forward": forward_only, "forward and backward": both, "step": whole}
     for variant, work in named.items():
-        rows.append(row(args, dtype, variant, timed(work, args.device, args.runs)))
+        images = args.batch if variant == "step" else None
+        rows.append(row(args, dtype, variant, timed(work, args.device, args.runs), images=images))
     both()
     # Of the update alone: gradients stay as they are. Unscaling twice is refused, so without the scaler.
     rows.append(row(args, dtype, "optimiser", timed(optimiser.step, args.device, args.runs)))
@@ -192,13 +193,14 @@ def bench(args, dtype):
     return rows
 
 
-def row(args, dtype, variant, times):
+def row(args, dtype, variant, times, suite="train", case=None, images=None):
+    """images: of one run, where images a second say something."""
     times = sorted(times)
     at = lambda q: times[min(len(times) - 1, int(q * len(times)))]
     median = statistics.median(times)
     return {
-        "suite": "train",
-        "case": f"{args.model}, {args.size} px, batch {args.batch}",
+        "suite": suite,
+        "case": case or f"{args.model}, {args.size} px, batch {args.batch}",
         "engine": f"pytorch {torch.__version__}{' compiled' if args.compile else ''}{' tf32' if args.tf32 else ''}",
         "variant": variant,
         "dtype": dtype,
@@ -206,7 +208,7 @@ def row(args, dtype, variant, times):
         "medianMs": median,
         "p10Ms": at(0.1),
         "p90Ms": at(0.9),
-        **({"imagesPerS": 1000 * args.batch / median} if variant == "step" else {}),
+        **({"imagesPerS": 1000 * images / median} if images else {}),
     }
 
 

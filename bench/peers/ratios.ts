@@ -13,8 +13,10 @@ export interface Ratio {
   readonly cpuRatio?: number;
 }
 
+type TimedRow = Pick<Row, 'engine' | 'case' | 'dtype' | 'medianMs' | 'cpuMs'>;
+
 /** One for each case and type that we and another engine have times for. */
-export function ratiosOf(rows: readonly Row[], ours: string): Ratio[] {
+export function ratiosOf(rows: readonly TimedRow[], ours: string): Ratio[] {
   return rows
     .filter(({ engine }) => engine === ours)
     .flatMap((own) => {
