@@ -43,8 +43,8 @@ test('what nobody measured is said to be so, and neither met nor missed', () => 
 test('GEMM: the fastest f32 kernel against the ceiling, matrix units against it', () => {
   const gemm = { suite: 'gemm', case: 'f32 4640x1024x4096 nk' };
   const rows = [
-    { ...gemm, variant: 'tiled', dtype: 'f32', medianMs: 6, share: 0.75 },
     { ...gemm, variant: 'plain', dtype: 'f32', medianMs: 60, share: 0.075 },
+    { ...gemm, variant: 'tiled', dtype: 'f32', medianMs: 6, share: 0.75 },
     { ...gemm, case: 'f32 290x1024x4096', variant: 'tiled', dtype: 'f32', medianMs: 1, share: 0.9 },
     { ...gemm, variant: 'tiled_f16', medianMs: 1 },
     { ...gemm, variant: 'matrix_64x64', medianMs: 4 },
