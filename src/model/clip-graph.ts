@@ -2,7 +2,7 @@
 import { gatherRows } from '../kernels/gather-rows/gather-rows';
 import { gemm } from '../kernels/gemm/gemm';
 import { Graph, type Tensor } from '../runtime/graph';
-import { abnormalMap, detectionScore, patchLogits } from './heads';
+import { abnormalMap, meanProbabilities, patchLogits } from './heads';
 import { namedLayerNorm } from './transformer';
 import { embedImages, type TowerOptions, visionBlock } from './vision-tower';
 import { transposedName } from './weight-names';
@@ -47,7 +47,8 @@ export function clipBaselineGraph(options: ClipGraphOptions): Graph {
   const images = g.input('images', 'f32', [batch, 3, imageSize, imageSize]);
   const text = g.input('text', 'f32', [2, config.embed]);
   const features = project(g, lastBlock(g, images, options), options);
-  g.output('level.0', detectionScore(g, features, text));
-  g.output('map', abnormalMap(g, [patchLogits(g, features, text)], imageSize, false));
+  const logits = patchLogits(g, features, text);
+  g.output('level.0', meanProbabilities(g, logits));
+  g.output('map', abnormalMap(g, [logits], imageSize, false));
   return g;
 }

@@ -20,6 +20,11 @@ export function detectionScore(g: Graph, features: Tensor, text: Tensor): Tensor
   return reduce(g, softmax(g, patchLogits(g, features, text)), 1, 'mean');
 }
 
+/** The same of logits as `patchLogits` gives them, in one step and without gradient; f32 [B, P, 2] -> f32 [B, 2]. */
+export function meanProbabilities(g: Graph, logits: Tensor): Tensor {
+  return reduce(g, logits, 1, 'softmax_mean');
+}
+
 /**
  * Segmentation at one stage: class probabilities at image size, bilinear with aligned corners; -> f32 [B, S, S, 2].
  * @param softmaxBeforeResize the paper's order (eq. 9-10); else logits are resized, as the authors' code does.

@@ -4,7 +4,7 @@ import { weightedSum } from '../kernels/weighted-sum/weighted-sum';
 import { ShapeError } from '../runtime/errors';
 import { Graph, type Tensor } from '../runtime/graph';
 import type { Dtype } from '../runtime/tensor-type';
-import { abnormalMap, detectionScore, patchLogits, segmentationMap } from './heads';
+import { abnormalMap, meanProbabilities, patchLogits, segmentationMap } from './heads';
 import { type BankLayout, bankDistances, memoryOutputs } from './memory-bank-maps';
 import type { Head } from './memory-bank-tensors';
 import type { Preset } from './presets';
@@ -144,7 +144,7 @@ export function mlaLpGraph(options: MlaLpGraphOptions): Graph {
   const distances = { seg: [] as Tensor[], det: [] as Tensor[] };
   const x = g.scope('embed', () => embedImages(g, images, options));
   adaptedBlocks(g, x, 0, options, (stage, { seg, det }) => {
-    g.output(`level.${stage}`, detectionScore(g, det, text));
+    g.output(`level.${stage}`, meanProbabilities(g, patchLogits(g, det, text)));
     logits.push(patchLogits(g, seg, text));
     if (bank) {
       distances.seg.push(bankDistances(g, seg, 'seg', stage, bank));

@@ -19,7 +19,7 @@ function reduceCase(
     inputs: [tensorType(dtype, shape)],
     attrs: { axis, kind },
     ...(fill && { fill }),
-    ...(kind === 'max' && { differentiable: [] }),
+    ...((kind === 'max' || kind === 'softmax_mean') && { differentiable: [] }),
     bench,
   };
 }
@@ -28,6 +28,9 @@ function reduceCase(
 const positive: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => 1.5 + uniformAt(i) / 2);
 /** Growing from -2 to -1: the last term is the maximum, and one that starts from 0 is wrong. */
 const growing: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => (i + 1) / length - 2);
+
+/** Up to 200 on either side: exp of one is infinite. */
+const logits: Fill = (_index, length) => Float64Array.from({ length }, (_, i) => 200 * uniformAt(i));
 
 export const reduceSuite: OpSuite<ReduceAttrs> = {
   op: reduceOp,
@@ -47,6 +50,11 @@ export const reduceSuite: OpSuite<ReduceAttrs> = {
     reduceCase('mean', 'f16', [3, 50, 33], 1),
     reduceCase('sum', 'f16', [290, 7], 0),
     reduceCase('max', 'f16', [5, 77], 1, { fill: growing, note: 'growing' }),
+    // Levels: class probabilities of logits, averaged over patches
+    reduceCase('softmax_mean', 'f32', [8, 289, 2], 1, { fill: logits, note: 'logits', bench: true }),
+    reduceCase('softmax_mean', 'f32', [3, 290, 3], 1, { fill: logits, note: 'logits' }),
+    reduceCase('softmax_mean', 'f32', [5, 1, 7], 1),
+    reduceCase('softmax_mean', 'f16', [2, 77, 2], 1),
   ],
 };
 

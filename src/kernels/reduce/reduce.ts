@@ -1,5 +1,6 @@
 /**
- * Reduction of one axis: y[o, i] = sum_a x[o, a, i], that over A (mean), or max_a x[o, a, i].
+ * Reduction of one axis: y[o, i] = sum_a x[o, a, i], that over A (mean), or max_a x[o, a, i]; or the mean over a of softmax_i x[o, a, :]:
+ * of each term's probabilities.
  *
  * Operand: x f32|f16 [...outer, A, ...inner], the axis anywhere. Result: y f32 [...outer, ...inner]. Sums are blocked (no
  * atomics): 57600 terms of either sign stay within f32 tolerance, and the result repeats bit by bit. A NaN among the
@@ -11,10 +12,11 @@ import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sizeOf, tensorType } from '../../runtime/tensor-type';
 import plainWgsl from './reduce_plain.wgsl';
+import termWgsl from './reduce_term.wgsl';
 import workgroupWgsl from './reduce_workgroup.wgsl';
 import { reduceBackward } from './reduce-backward';
 
-export type ReduceKind = 'sum' | 'mean' | 'max';
+export type ReduceKind = 'sum' | 'mean' | 'max' | 'softmax_mean';
 
 export interface ReduceAttrs {
   /** From 0; the function `reduce` also takes negative ones. */
@@ -32,6 +34,13 @@ function sizes({ inputs, attrs }: Pick<OpCall<ReduceAttrs>, 'inputs' | 'attrs'>)
   };
 }
 
+const FLAGS: Readonly<Record<ReduceKind, readonly string[]>> = {
+  sum: [],
+  mean: [],
+  max: ['MAX'],
+  softmax_mean: ['SOFTMAX'],
+};
+
 function lowering(
   call: OpCall<ReduceAttrs>,
   caps: Capabilities,
@@ -40,14 +49,15 @@ function lowering(
   resultsPerWorkgroup: number,
 ): Lowering {
   const s = sizes(call);
+  const { kind } = call.attrs;
   return {
     variant,
     dispatches: [
       {
-        kernel: { name: `reduce_${variant}`, wgsl },
-        constants: { ...s, DIVISOR: call.attrs.kind === 'mean' ? s.AXIS : 1 },
+        kernel: { name: `reduce_${variant}`, wgsl, includes: { reduce_term: termWgsl } },
+        constants: { ...s, DIVISOR: kind.endsWith('mean') ? s.AXIS : 1 },
         types: { T: call.inputs[0]!.dtype },
-        flags: call.attrs.kind === 'max' ? ['MAX'] : [],
+        flags: FLAGS[kind],
         bindings: { x: { input: 0 }, y: { output: 0 } },
         workgroups: foldGrid(Math.ceil((s.OUTER * s.INNER) / resultsPerWorkgroup), caps),
       },
@@ -79,16 +89,17 @@ export const reduceOp: Op<ReduceAttrs> = {
     return caps.software || AXIS < 64 || OUTER * INNER >= 16384 ? 'plain' : 'workgroup';
   },
 
-  flops: ({ inputs }) => sizeOf(inputs[0]!),
+  flops: ({ inputs, attrs }) => sizeOf(inputs[0]!) * (attrs.kind === 'softmax_mean' ? 6 : 1),
 
   // Sums and means are linear: each term gets dy, or dy / A.
   backward({ graph, attrs: { axis, kind }, inputTypes: [x], outputGradients: [dy] }) {
-    if (kind === 'max') throw new MlaLpError('bad-value', 'A maximum (reduce) has no backward.', '');
+    if (kind === 'max' || kind === 'softmax_mean')
+      throw new MlaLpError('bad-value', `reduce: ${kind} has no backward.`, '');
     return [reduceBackward(graph, dy!, { axis, length: x!.shape[axis]!, kind, dtype: x!.dtype })];
   },
 };
 
-/** Sum, mean or maximum over one axis (negative: from the end), which goes; x f32|f16 -> f32. */
+/** Sum, mean or maximum over one axis (negative: from the end), which goes, or the mean of softmaxes over what is behind it; x f32|f16 -> f32. */
 export function reduce(g: Graph, x: Tensor, axis: number, kind: ReduceKind): Tensor {
   return g.apply(reduceOp, [x], { axis: axis < 0 ? axis + x.shape.length : axis, kind })[0]!;
 }

@@ -1,6 +1,6 @@
 // Reduction of one axis, one invocation a result: no barrier.
 // Grid: ceil(OUTER * INNER / 64) workgroups, folded into x and y.
-// x [OUTER, AXIS, INNER] of T; y [OUTER, INNER] f32.
+// x [OUTER, AXIS, INNER] of T; y [OUTER, INNER] f32. SOFTMAX: of softmaxes over INNER.
 alias T = f32;
 const OUTER: u32 = 1u;
 const AXIS: u32 = 289u;
@@ -9,6 +9,8 @@ const DIVISOR: f32 = 289.0f; // AXIS for means, 1 for sums
 
 @group(0) @binding(0) var<storage, read> x: array<T>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+// @include reduce_term
 
 @compute @workgroup_size(64)
 fn main(
@@ -22,9 +24,9 @@ fn main(
   }
   let start = (i / INNER) * AXIS * INNER + i % INNER;
   // @if MAX
-  var largest = f32(x[start]);
+  var largest = term(start, 0u);
   for (var a = 1u; a < AXIS; a++) {
-    largest = max(largest, f32(x[start + a * INNER]));
+    largest = max(largest, term(start, a));
   }
   y[i] = largest;
   // @else
@@ -35,7 +37,7 @@ fn main(
     for (var b = a; b < min(a + 1024u, AXIS); b += 32u) {
       var low = 0.0f;
       for (var c = b; c < min(b + 32u, AXIS); c++) {
-        low += f32(x[start + c * INNER]);
+        low += term(start, c);
       }
       middle += low;
     }

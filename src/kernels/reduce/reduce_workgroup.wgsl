@@ -1,7 +1,7 @@
 // Reduction of one axis, one workgroup of 256 a result; each invocation takes every 256th term, then a tree in workgroup
 // memory. The order is fixed, so results repeat bit by bit.
 // Grid: OUTER * INNER workgroups, folded into x and y.
-// x [OUTER, AXIS, INNER] of T; y [OUTER, INNER] f32.
+// x [OUTER, AXIS, INNER] of T; y [OUTER, INNER] f32. SOFTMAX: of softmaxes over INNER.
 alias T = f32;
 const OUTER: u32 = 1u;
 const AXIS: u32 = 289u;
@@ -13,6 +13,8 @@ const SIZE: u32 = 256u;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
 var<workgroup> partial: array<f32, 256>;
+
+// @include reduce_term
 
 @compute @workgroup_size(256)
 fn main(
@@ -26,9 +28,9 @@ fn main(
   let start = (safe / INNER) * AXIS * INNER + safe % INNER;
   // @if MAX
   // Invocations without a term repeat the first: it changes no maximum.
-  var own = f32(x[start]);
+  var own = term(start, 0u);
   for (var a = local; a < AXIS; a += SIZE) {
-    own = max(own, f32(x[start + a * INNER]));
+    own = max(own, term(start, a));
   }
   // @else
   // Sums of 32 terms keep f32 rounding small on long axes.
@@ -36,7 +38,7 @@ fn main(
   for (var a = local; a < AXIS; a += 32u * SIZE) {
     var low = 0.0f;
     for (var b = a; b < min(a + 32u * SIZE, AXIS); b += SIZE) {
-      low += f32(x[start + b * INNER]);
+      low += term(start, b);
     }
     own += low;
   }

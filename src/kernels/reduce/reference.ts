@@ -1,20 +1,26 @@
 import type { OpCall } from '../../runtime/op';
 import { sizeOf } from '../../runtime/tensor-type';
+import { softmaxReference } from '../softmax/reference';
 import type { ReduceAttrs } from './reduce';
 import type { ReduceBackwardAttrs } from './reduce-backward';
 
-export function reduceReference([x]: readonly Float64Array[], call: OpCall<ReduceAttrs>): Float64Array[] {
+export function reduceReference([given]: readonly Float64Array[], call: OpCall<ReduceAttrs>): Float64Array[] {
   const { axis, kind } = call.attrs;
-  const { shape } = call.inputs[0]!;
+  const { dtype, shape } = call.inputs[0]!;
   const length = shape[axis]!;
   const inner = shape.slice(axis + 1).reduce((p, n) => p * n, 1);
+  const rows = { dtype, shape: [given!.length / inner, inner] };
+  const [x] =
+    kind === 'softmax_mean'
+      ? softmaxReference([given!], { inputs: [rows], outputs: [rows], attrs: null })
+      : [given!];
   const y = new Float64Array(sizeOf(call.outputs[0]!));
   for (let o = 0; o < y.length / inner; o++)
     for (let i = 0; i < inner; i++) {
       const terms = Array.from({ length }, (_, a) => x![(o * length + a) * inner + i]!);
       const sum = terms.reduce((s, v) => s + v, 0);
       y[o * inner + i] =
-        kind === 'max' ? terms.reduce((m, v) => Math.max(m, v)) : kind === 'mean' ? sum / length : sum;
+        kind === 'max' ? terms.reduce((m, v) => Math.max(m, v)) : kind === 'sum' ? sum : sum / length;
     }
   return [y];
 }
