@@ -21,13 +21,19 @@ function wanted({ suite, variant }: ReadRow): boolean {
 const LEGEND =
   "Median times; share: what the least work would take at the device's measured ceilings, over the median; columns of other engines: their time over ours, over 1 where we are faster.";
 
-/** Markdown: a section for each record, in the order given. */
+/** Markdown: a section for each record, in the order given; further records of a device, one behind the other, stand under its name. */
 export function resultsTable(records: readonly ReadRecord[]): string {
   if (records.length === 0) return 'No device has a record yet.';
-  return [LEGEND, ...records.map(section)].join('\n\n');
+  const sections = records.map((record, i) => {
+    const before = records[i - 1];
+    return section(record, before !== undefined && nameOf(before) === nameOf(record));
+  });
+  return [LEGEND, ...sections].join('\n\n');
 }
 
-function section(record: ReadRecord): string {
+const nameOf = ({ device }: ReadRecord) => device.description || device.name || 'a device without a name';
+
+function section(record: ReadRecord, isFurther: boolean): string {
   const { device, versions, rows, ceilings, date, commit, othersCpuShare } = record;
   const software = device.software === true;
   const engines = [...new Set(rows.map(({ engine }) => engine))].filter((engine) => engine !== OURS);
@@ -44,9 +50,9 @@ function section(record: ReadRecord): string {
       `other programs took ${formatShare(othersCpuShare)} of the CPUs' time meanwhile`,
   ].filter(Boolean);
   const lines = [
-    `**${cell(device.description || device.name || 'a device without a name')}**: ${cell(told.join(', '))}.`,
+    `${isFurther ? 'Another run on it' : `**${cell(nameOf(record))}**`}: ${cell(told.join(', '))}.`,
   ];
-  if (software)
+  if (software && !isFurther)
     lines.push(
       '',
       'A software adapter: it computes on the CPU, and says nothing about any GPU. Ratios to other engines are of CPU time.',

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, parse } from 'node:path';
 import { writeFileAtomic } from '../../src/io/node/write-file';
 import { MlaLpError } from '../../src/runtime/errors';
 import type { BenchCommand } from '../command';
@@ -9,7 +9,9 @@ import { BEGIN, END, replaceTable, resultsTable } from '../results-table';
 /** What the README of a checkout says, and what its records give. */
 export async function readmeTable(root: string): Promise<{ readonly now: string; readonly wanted: string }> {
   const folder = join(root, 'bench', 'results');
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+  // A device's own record before its further ones: llvmpipe, llvmpipe-tower.
+  const names = files.sort((a, b) => (parse(a).name < parse(b).name ? -1 : 1));
   const records = await Promise.all(names.map((name) => readRecord(join(folder, name))));
   const now = await readFile(join(root, 'README.md'), 'utf8');
   const wanted = replaceTable(now, resultsTable(records));

@@ -92,6 +92,18 @@ test('a software adapter is no GPU: it says so, and ratios are of CPU time', () 
   expect(text).toMatch(/\| 1\.50x \|/);
 });
 
+test('further records of a device stand under its name', () => {
+  const [other, own] = [record({ device: { name: 'Another' } }), record({}, true)];
+  const text = resultsTable([own, record({ commit: 'def', othersCpuShare: 0.5 }, true), other, own]);
+  expect(text.match(/^\*\*.*?\*\*/gm)).toEqual([
+    '**Imaginary \\| driver 1**',
+    '**Another**',
+    '**Imaginary \\| driver 1**',
+  ]);
+  expect(text.match(/^Another run on it: .*, commit def, .*50%/gm)).toHaveLength(1);
+  expect(text.match(/no GPU|about any GPU/g)).toHaveLength(2);
+});
+
 test('nothing of a record becomes markup', () => {
   const text = resultsTable([record({ device: { name: '<img src=x>\n# `a` [b](c) **d**' } })]);
   expect(text).toMatch(/\*\*\\<img src=x\\> # \\`a\\` \\\[b\\\]\(c\) \\\*\\\*d\\\*\\\*\*\*:/);
