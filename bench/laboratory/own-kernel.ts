@@ -144,7 +144,8 @@ export class OwnKernel implements Variant<unknown> {
       SUBGROUP_MIN: caps.subgroupMinSize,
       SUBGROUP_MAX: caps.subgroupMaxSize,
     };
-    const declared = constantNames(wgsl);
+    const includes = only(offer.includes, includeNames(wgsl));
+    const declared = constantNames([wgsl, ...Object.values(includes)].join('\n'));
     const known = { ...names, ...constantValues(wgsl, names) };
     for (const condition of this.#header.when) {
       if (this.#value('when', condition, known) === 0) return { cannot: `it is for calls with ${condition}` };
@@ -156,9 +157,6 @@ export class OwnKernel implements Variant<unknown> {
       ([flag, condition]) => this.#value(`flag ${flag}`, condition, known) !== 0,
     );
     const flags = [...offer.flags, ...own.map(([flag]) => flag)].filter((flag) => this.#blocks.has(flag));
-    const only = <T>(all: Readonly<Record<string, T>>, wanted: ReadonlySet<string>) =>
-      Object.fromEntries(Object.entries(all).filter(([name]) => wanted.has(name)));
-    const includes = only(offer.includes, includeNames(wgsl));
     const spec: Specialisation = {
       constants: only(offer.constants, declared),
       types: only(offer.types, typeNames(wgsl)),
@@ -271,4 +269,8 @@ function typeOf(operand: Operand, { inputs, outputs }: OpCall<unknown>): TensorT
   if ('input' in operand) return inputs[operand.input]!;
   if ('output' in operand) return outputs[operand.output]!;
   throw new Error('scratch is offered to nobody');
+}
+
+function only<T>(all: Readonly<Record<string, T>>, wanted: ReadonlySet<string>): Record<string, T> {
+  return Object.fromEntries(Object.entries(all).filter(([name]) => wanted.has(name)));
 }
