@@ -1,7 +1,7 @@
 /**
  * Asks a device whether its matrix units do what they say before a model relies on them: they are an experimental feature, whose
- * drivers nobody here has seen all of. Small products, for each tile size (they may take other configurations) and each pair of layouts
- * that a model and its training have.
+ * drivers nobody here has seen all of. Small calls, for each tile size (they may take other configurations): products in each pair of
+ * layouts that a model and its training have, and attention.
  */
 import { BufferStore } from '../runtime/buffer-store';
 import type { Gpu } from '../runtime/device';
@@ -12,6 +12,8 @@ import { Graph } from '../runtime/graph';
 import { isCannot, type OpCall } from '../runtime/op';
 import { plan } from '../runtime/plan';
 import { sizeOf, tensorType } from '../runtime/tensor-type';
+import { type AttentionAttrs, attentionOp } from './attention/attention';
+import { attentionReference } from './attention/reference';
 import { gemmOp } from './gemm/gemm';
 import type { GemmAttrs } from './gemm/lowering';
 import { gemmReference } from './gemm/reference';
@@ -51,6 +53,27 @@ export const gemmProbe: Probe<GemmAttrs> = {
     }),
 };
 
+export const attentionProbe: Probe<AttentionAttrs> = {
+  op: attentionOp,
+  reference: attentionReference,
+  variants: attentionOp.variants.map(({ name }) => name).filter((name) => name.startsWith('matrix')),
+  cases: (dtype) =>
+    [false, true].map((causal) => {
+      const [T, heads, size] = [77, 2, 64];
+      const width = heads * size;
+      return {
+        attrs: { heads, causal, saveLse: false },
+        inputs: [tensorType(dtype, [1, T, 3 * width])],
+        // Keys from token 40 on are long: the running maximum grows, so that the output is scaled.
+        fill: (_index, length) =>
+          Float64Array.from({ length }, (_, at) => {
+            const long = Math.floor(at / width) % 3 === 1 && at >= 40 * 3 * width;
+            return (long ? 12 : 2) * uniformAt(at, 3);
+          }),
+      };
+    }),
+};
+
 const checked = new WeakMap<Gpu, Promise<void>>();
 
 /**
@@ -73,8 +96,10 @@ export function checkMatrixUnits(gpu: Gpu): Promise<void> {
 }
 
 async function faultOf(gpu: Gpu, dtype: FactorType): Promise<string | undefined> {
-  const faults = gemmProbe.variants.map((variant) => matrixFault(gpu, gemmProbe, variant, dtype));
-  return (await Promise.all(faults)).find((fault) => fault !== undefined);
+  const of = <A>(probe: Probe<A>) => probe.variants.map((variant) => matrixFault(gpu, probe, variant, dtype));
+  // CPUs compile attention's for half a minute, and neither `choose` nor the autotuner takes kernels with barriers there.
+  const faults = await Promise.all([...of(gemmProbe), ...(gpu.caps.software ? [] : of(attentionProbe))]);
+  return faults.find((fault) => fault !== undefined);
 }
 
 /** What is wrong with results of a variant on a device; undefined when they are right or the variant does not run there. */

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { attentionOp } from '../../src/kernels/attention/attention';
 import { attentionBackwardOp } from '../../src/kernels/attention/attention-backward';
 import { type Capabilities, PORTABLE } from '../../src/runtime/capabilities';
-import { tensorType } from '../../src/runtime/tensor-type';
+import { type Dtype, tensorType } from '../../src/runtime/tensor-type';
 
 const lanes = (size: number) => ({ subgroups: true, subgroupMinSize: size, subgroupMaxSize: size });
+const TENSOR_CORES = { component: 'f16', result: 'f32', M: 16, N: 16, K: 16 };
 const DEVICES = {
   swiftshader: { ...PORTABLE, software: true, ...lanes(4) },
   lavapipe: {
@@ -19,10 +20,32 @@ const DEVICES = {
   'CPU without subgroups': { ...PORTABLE, software: true },
   'portable GPU': PORTABLE,
   'large GPU': { ...PORTABLE, f16: true, ...lanes(32), maxInvocations: 1024, maxWorkgroupStorage: 49152 },
+  'matrix GPU': {
+    ...PORTABLE,
+    f16: true,
+    ...lanes(32),
+    maxInvocations: 1024,
+    maxWorkgroupStorage: 49152,
+    matrixConfigs: [TENSOR_CORES],
+  },
+  'small matrix GPU': {
+    ...PORTABLE,
+    f16: true,
+    ...lanes(32),
+    matrixConfigs: [{ ...TENSOR_CORES, M: 8, N: 8, K: 8 }],
+  },
+  // Mesa 26 has subgroup matrices in software.
+  lavapipe26: {
+    ...PORTABLE,
+    software: true,
+    f16: true,
+    ...lanes(8),
+    matrixConfigs: [{ ...TENSOR_CORES, M: 8, N: 8, K: 8 }],
+  },
 } satisfies Record<string, Capabilities>;
 
-const qkvOf = (batch: number, tokens: number, heads: number, size: number) =>
-  tensorType('f32', [batch, tokens, 3 * heads * size]);
+const qkvOf = (dtype: Dtype, batch: number, tokens: number, heads: number, size: number) =>
+  tensorType(dtype, [batch, tokens, 3 * heads * size]);
 
 /** [device, batch, tokens, heads, head size, forward, backward] */
 const table: [keyof typeof DEVICES, number, number, number, number, string, string][] = [
@@ -45,9 +68,26 @@ const table: [keyof typeof DEVICES, number, number, number, number, string, stri
 ];
 
 test.each(table)('%s, B=%i T=%i heads=%ix%i: %s, %s', (device, batch, tokens, heads, size, ahead, back) => {
-  const inputs = [qkvOf(batch, tokens, heads, size)];
+  const inputs = [qkvOf('f32', batch, tokens, heads, size)];
   const caps = DEVICES[device];
   const attrs = { heads, causal: false, saveLse: true };
   expect(attentionOp.choose({ inputs, outputs: [], attrs }, caps)).toBe(ahead);
   expect(attentionBackwardOp.choose({ inputs, outputs: [], attrs }, caps)).toBe(back);
+});
+
+// Only where both the device and the operands are made for them.
+test.each([
+  ['matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_32x64'],
+  ['matrix GPU', 'f16', 16, 577, 16, 64, 'matrix_32x64'],
+  ['matrix GPU', 'f16', 1, 257, 16, 80, 'matrix_32x64'],
+  ['matrix GPU', 'f32', 1, 290, 16, 64, 'blocked_32x32'],
+  ['matrix GPU', 'f16', 1, 290, 8, 12, 'blocked_32x32'],
+  ['matrix GPU', 'f16', 8, 9, 8, 64, 'blocked_32x32'],
+  ['small matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_16x32'],
+  ['large GPU', 'f16', 1, 290, 16, 64, 'blocked_32x32'],
+  ['lavapipe26', 'f16', 1, 290, 16, 64, 'quads'],
+] as const)('%s, %s B=%i T=%i heads=%ix%i: %s', (device, dtype, batch, tokens, heads, size, want) => {
+  const inputs = [qkvOf(dtype, batch, tokens, heads, size)];
+  const attrs = { heads, causal: false, saveLse: false };
+  expect(attentionOp.choose({ inputs, outputs: [], attrs }, DEVICES[device])).toBe(want);
 });

@@ -1,16 +1,19 @@
 /**
- * GEMM on matrix units where there are none: its kernel with plain WGSL in place of the subgroup matrices, for configurations that
- * a device is said to have. What is tested is all of the kernel but Dawn's own types and calls.
+ * Kernels on matrix units where there are none: with plain WGSL in place of the subgroup matrices, for configurations that a device
+ * is said to have. What is tested is all of the kernel but Dawn's own types and calls.
  */
+import { attentionSuite } from '../../src/kernels/attention/cases';
 import { gemmSuite } from '../../src/kernels/gemm/cases';
 import { anySuite } from '../../src/kernels/suite';
 import type { Capabilities, MatrixConfig } from '../../src/runtime/capabilities';
 import type { Gpu } from '../../src/runtime/device';
 import { type Dispatch, isCannot, type Op } from '../../src/runtime/op';
-import { callOf, mismatchOf, referenceOf, runCase } from './run-case';
+import emulatedUnitsWgsl from './attention_units_emulated.wgsl';
+import { type AnySuite, callOf, mismatchOf, referenceOf, runCase } from './run-case';
 import emulatedWgsl from './subgroup_matrix_emulated.wgsl';
 
-export const suite = anySuite(gemmSuite);
+export const gemm = anySuite(gemmSuite);
+export const attention = anySuite(attentionSuite);
 
 /** Unlike sizes, so that none stands for another. */
 export const UNEVEN: MatrixConfig = { component: 'f32', result: 'f32', M: 16, N: 8, K: 4 };
@@ -19,20 +22,23 @@ export function withConfig(caps: Capabilities, config: MatrixConfig): Capabiliti
   return { ...caps, matrixConfigs: [config] };
 }
 
+/** What takes the place of a kernel's include with subgroup matrices, for its constants. */
+const EMULATIONS: Readonly<Record<string, (constants: Record<string, number>) => Record<string, string>>> = {
+  gemm_matrix: ({ BM, BN }) => ({ subgroup_matrix: `const SUMS: u32 = ${BM! * BN!}u;\n${emulatedWgsl}` }),
+  attention_matrix: ({ BQ, QUADS }) => ({
+    attention_units: `const OUTPUTS: u32 = ${BQ! * 4 * QUADS!}u;\n${emulatedUnitsWgsl}`,
+  }),
+};
+
 /** `op` with the kernel's text changed by `edit` (a fault) and the matrices emulated. */
 function emulated(op: Op<unknown>, edit: (wgsl: string) => string): Op<unknown> {
-  const emulate = ({ kernel, constants, ...rest }: Dispatch): Dispatch => {
-    if (kernel.name !== 'gemm_matrix') return { ...rest, kernel, ...(constants && { constants }) };
-    const { BM, BN } = constants as Record<string, number>;
-    const sums = `const SUMS: u32 = ${BM! * BN!}u;\n`;
+  const emulate = (dispatch: Dispatch): Dispatch => {
+    const { kernel, constants } = dispatch;
+    const emulation = EMULATIONS[kernel.name];
+    if (!emulation) return dispatch;
     const wgsl = kernel.wgsl.replace(/^enable chromium.*\n/m, '').replace(/^diagnostic.*\n/m, '');
-    const includes = { ...kernel.includes, subgroup_matrix: sums + emulatedWgsl };
-    return {
-      ...rest,
-      constants: constants!,
-      unroll: false,
-      kernel: { ...kernel, wgsl: edit(wgsl), includes },
-    };
+    const includes = { ...kernel.includes, ...emulation(constants as Record<string, number>) };
+    return { ...dispatch, unroll: false, kernel: { ...kernel, wgsl: edit(wgsl), includes } };
   };
   const variants = op.variants.map((variant): Op<unknown>['variants'][number] => ({
     name: variant.name,
@@ -47,6 +53,7 @@ function emulated(op: Op<unknown>, edit: (wgsl: string) => string): Op<unknown> 
 /** What is wrong with the results of the case of that name; undefined when they are right. @throws when the variant cannot run. */
 export async function emulatedMismatch(
   gpu: Gpu,
+  suite: AnySuite,
   name: string,
   variant: string,
   config: MatrixConfig,

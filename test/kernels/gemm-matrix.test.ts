@@ -11,7 +11,7 @@ import { reflect } from '../../src/runtime/reflect';
 import { specialise } from '../../src/runtime/specialise';
 import { openTestGpu } from '../helpers/gpu';
 import { complaints, openNullDevice } from '../helpers/null-device';
-import { suite, withConfig } from './emulated-matrix';
+import { gemm as suite, withConfig } from './emulated-matrix';
 import { type AnyCase, callOf, usesF16 } from './run-case';
 
 const gpu = await openTestGpu();

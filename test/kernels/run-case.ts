@@ -32,11 +32,14 @@ const compilesSlowly = ({ kernel, constants }: Lowering['dispatches'][number]) =
   /^attention_backward_(tiled|blocked)/.test(kernel.name) ||
   (/^attention_backward_(quads|registers)/.test(kernel.name) && Number(constants?.QUADS) > 16);
 
-/** SwiftShader compiles these for 1.5 to 15 s (November 2026): `npm test` leaves them to the slow tests, but for marked cases. */
+/**
+ * SwiftShader compiles these for 1.5 to 15 s, Mesa 26's lavapipe attention on its matrix units for 15 (November 2026): `npm test` leaves
+ * them to the slow tests, but for marked cases.
+ */
 export const compilesForSeconds = ({ dispatches }: Lowering): boolean =>
   dispatches.some(
     ({ kernel, constants }) =>
-      /^attention_(backward_)?blocked/.test(kernel.name) ||
+      /^attention_(backward_)?(blocked|matrix)/.test(kernel.name) ||
       kernel.name === 'gemm_tiled' ||
       (kernel.name.startsWith('attention_backward_tiled') && Number(constants?.QUADS) > 8),
   );

@@ -1,7 +1,7 @@
 /** GEMM on emulated matrix units: tiles, types and epilogues; and faults are caught. */
 import { expect, test } from 'vitest';
 import { openTestGpu } from '../helpers/gpu';
-import { emulatedMismatch, UNEVEN } from '../kernels/emulated-matrix';
+import { emulatedMismatch, gemm, UNEVEN } from '../kernels/emulated-matrix';
 
 const gpu = await openTestGpu();
 const SQUARE = { component: 'f16', result: 'f32', M: 16, N: 16, K: 16 };
@@ -21,7 +21,7 @@ test.for([
 ] as const)('%s: %s', async ([name, variant, config], context) => {
   const f16 = name.includes('f16');
   context.skip(!gpu.caps.subgroups || (f16 && !gpu.caps.f16), `${gpu.name} cannot run it`);
-  expect(await emulatedMismatch(gpu, name, variant, config)).toBeUndefined();
+  expect(await emulatedMismatch(gpu, gemm, name, variant, config)).toBeUndefined();
 });
 
 test.for([
@@ -36,5 +36,7 @@ test.for([
     expect(wgsl).toContain(right);
     return wgsl.replace(right, wrong);
   };
-  expect(await emulatedMismatch(gpu, 'f32 77x36x68 gelu residual kn', 'matrix', UNEVEN, edit)).toBeDefined();
+  expect(
+    await emulatedMismatch(gpu, gemm, 'f32 77x36x68 gelu residual kn', 'matrix', UNEVEN, edit),
+  ).toBeDefined();
 });

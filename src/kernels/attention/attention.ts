@@ -9,7 +9,7 @@
 import { type Capabilities, foldGrid } from '../../runtime/capabilities';
 import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
-import type { Cannot, Lowering, Op, OpCall, Operand, Variant } from '../../runtime/op';
+import { type Cannot, isCannot, type Op, type Variant } from '../../runtime/op';
 import { BYTES, describe } from '../../runtime/tensor-type';
 import blockedWgsl from './attention_blocked.wgsl';
 import plainWgsl from './attention_plain.wgsl';
@@ -17,50 +17,11 @@ import quadsWgsl from './attention_quads.wgsl';
 import registersWgsl from './attention_registers.wgsl';
 import tiledWgsl from './attention_tiled.wgsl';
 import { attentionBackwardOp } from './attention-backward';
-import {
-  chokesOnUnrolling,
-  pairsOf,
-  QUAD_INCLUDES,
-  quadLanes,
-  quadObstacle,
-  sizeObstacle,
-  sizes,
-} from './heads';
+import { pairsOf, QUAD_INCLUDES, quadLanes, quadObstacle, sizeObstacle, sizes } from './heads';
+import { type AttentionAttrs, type AttentionCall, lowering } from './lowering';
+import { matrixVariants } from './matrix';
 
-export interface AttentionAttrs {
-  readonly heads: number;
-  readonly causal: boolean;
-  readonly saveLse: boolean;
-}
-
-function lowering(
-  call: OpCall<AttentionAttrs>,
-  name: string,
-  wgsl: string,
-  constants: Record<string, number>,
-  workgroups: readonly [number, number, number],
-  caps: Capabilities,
-): Lowering {
-  const { tokens, heads, size } = sizes(call);
-  const { causal, saveLse } = call.attrs;
-  const bindings: Record<string, Operand> = { qkv: { input: 0 }, y: { output: 0 } };
-  if (saveLse) bindings.lse = { output: 1 };
-  return {
-    variant: name,
-    dispatches: [
-      {
-        kernel: { name: `attention_${name}`, wgsl, ...(name === 'quads' && { includes: QUAD_INCLUDES }) },
-        constants: { TOKENS: tokens, HEADS: heads, SCALE: 1 / Math.sqrt(size), CAUSAL: causal, ...constants },
-        types: { T: call.inputs[0]!.dtype },
-        flags: saveLse ? ['LSE'] : [],
-        // Rolled, `blocked` is wrong on lavapipe: arrays indexed by loops are mixed up between invocations at barriers (Mesa 25.0.7).
-        unroll: /^(quads|blocked)/.test(name) || !chokesOnUnrolling(caps),
-        bindings,
-        workgroups,
-      },
-    ],
-  };
-}
+export type { AttentionAttrs } from './lowering';
 
 /** Queries and keys of a workgroup of `blocked`, and queries of an invocation. */
 interface Tile {
@@ -79,7 +40,7 @@ const TILES: readonly Tile[] = [
   { queries: 64, keys: 32, each: 4 },
 ];
 
-function blockedObstacle(call: OpCall<AttentionAttrs>, tile: Tile, caps: Capabilities): Cannot | undefined {
+function blockedObstacle(call: AttentionCall, tile: Tile, caps: Capabilities): Cannot | undefined {
   const { size } = sizes(call);
   const bytes =
     (tile.queries + tile.keys) * (size + 4) * BYTES[call.inputs[0]!.dtype] + tile.queries * tile.keys * 5;
@@ -104,8 +65,9 @@ function blockedVariant(tile: Tile): Variant<AttentionAttrs> {
         ...{ QUADS, QUERIES, KEYS, WX, WY, THREADS: WX * WY, TQ, TD, HELD: TQ * TD, STRIDE },
         ...{ Q_CELLS: QUERIES * STRIDE, KV_CELLS: KEYS * STRIDE, CELLS: QUERIES * WX },
       };
-      const grid = [Math.ceil(tokens / QUERIES), heads, batch] as const;
-      return blockedObstacle(call, tile, caps) ?? lowering(call, name, blockedWgsl, constants, grid, caps);
+      const workgroups = [Math.ceil(tokens / QUERIES), heads, batch] as const;
+      const use = { wgsl: blockedWgsl, constants, workgroups };
+      return blockedObstacle(call, tile, caps) ?? lowering(call, name, use, caps);
     },
   };
 }
@@ -130,17 +92,18 @@ export const attentionOp: Op<AttentionAttrs> = {
       name: 'plain',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const grid = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
-        return lowering(call, 'plain', plainWgsl, { BATCH: batch, SIZE: size }, grid, caps);
+        const workgroups = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
+        const constants = { BATCH: batch, SIZE: size };
+        return lowering(call, 'plain', { wgsl: plainWgsl, constants, workgroups }, caps);
       },
     },
     {
       name: 'registers',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const obstacle = sizeObstacle(size, 4, 128);
-        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
-        return obstacle ?? lowering(call, 'registers', registersWgsl, { QUADS: size / 4 }, grid, caps);
+        const workgroups = [Math.ceil(tokens / 32), heads, batch] as const;
+        const use = { wgsl: registersWgsl, constants: { QUADS: size / 4 }, workgroups };
+        return sizeObstacle(size, 4, 128) ?? lowering(call, 'registers', use, caps);
       },
     },
     {
@@ -149,9 +112,9 @@ export const attentionOp: Op<AttentionAttrs> = {
         const { batch, tokens, heads, size } = sizes(call);
         const most = Math.floor(caps.maxWorkgroupStorage / (2 * 16 * 16)) * 4;
         const obstacle = sizeObstacle(size, 4, Math.min(most, 128));
-        const grid = [Math.ceil(tokens / 64), heads, batch] as const;
+        const workgroups = [Math.ceil(tokens / 64), heads, batch] as const;
         const constants = { QUADS: size / 4, SLICE: 4 * size };
-        return obstacle ?? lowering(call, 'tiled', tiledWgsl, constants, grid, caps);
+        return obstacle ?? lowering(call, 'tiled', { wgsl: tiledWgsl, constants, workgroups }, caps);
       },
     },
     ...TILES.map((tile) => blockedVariant(tile)),
@@ -160,22 +123,28 @@ export const attentionOp: Op<AttentionAttrs> = {
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
         const LANES = quadLanes(caps);
-        const grid = [Math.ceil(tokens / LANES), heads, batch] as const;
+        const workgroups = [Math.ceil(tokens / LANES), heads, batch] as const;
         const constants = { QUADS: size / 4, PARTS: size / 16, LANES };
-        return quadObstacle(size, 128, caps) ?? lowering(call, 'quads', quadsWgsl, constants, grid, caps);
+        const use = { wgsl: quadsWgsl, includes: QUAD_INCLUDES, constants, workgroups };
+        return quadObstacle(size, 128, caps) ?? lowering(call, 'quads', use, caps);
       },
     },
+    ...matrixVariants,
   ],
 
   choose(call, caps) {
-    const { size } = sizes(call);
+    const { size, tokens } = sizes(call);
     if (size % 4 !== 0 || size > 128) return 'plain';
     const fits = 2 * 16 * size * 4 <= caps.maxWorkgroupStorage;
     // Loads shared by four queries: two to three times as fast as `registers` on SwiftShader and four times on lavapipe, compiled
     // in half the time (T = 77, 290, heads of 64; 2 shared cores, November 2026).
     if (caps.software && !quadObstacle(size, 128, caps)) return 'quads';
     if (caps.software) return 'registers';
-    // Unmeasured on GPUs. Per multiply-add `blocked` reads a half to a third of what `tiled` reads from workgroup memory, and holds
+    // Unmeasured on GPUs, as what follows. f16 alone keeps its digits there; fewer than 16 tokens leave most of a tile empty, and larger
+    // tiles are for the autotuner.
+    const matrix = matrixVariants.find(({ lower }) => !isCannot(lower(call, caps)));
+    if (matrix && call.inputs[0]!.dtype === 'f16' && tokens >= 16) return matrix.name;
+    // Per multiply-add `blocked` reads a half to a third of what `tiled` reads from workgroup memory, and holds
     // a third of its registers; 32 queries still give 290 tokens of 16 heads 160 workgroups. Larger tiles are for the autotuner.
     const tile = TILES.find((one) => !blockedObstacle(call, one, caps));
     if (tile) return blockedName(tile);

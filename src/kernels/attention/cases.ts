@@ -4,7 +4,13 @@ import { type AttentionAttrs, attentionOp } from './attention';
 import { type AttentionBackwardAttrs, attentionBackwardOp } from './attention-backward';
 import { attentionBackwardReference, attentionReference } from './reference';
 
-type Options = Partial<AttentionAttrs> & { dtype?: Dtype; bench?: boolean; siblings?: boolean };
+type Options = Partial<AttentionAttrs> & {
+  dtype?: Dtype;
+  bench?: boolean;
+  siblings?: boolean;
+  /** Later keys are longer, so that running maxima grow a lot. */
+  rising?: boolean;
+};
 
 function attentionCase(
   batch: number,
@@ -13,12 +19,17 @@ function attentionCase(
   size: number,
   options: Options = {},
 ): KernelCase<AttentionAttrs> {
-  const { dtype = 'f32', bench = false, siblings = false, causal = false, saveLse = false } = options;
+  const { dtype = 'f32', bench = false, siblings = false, rising = false } = options;
+  const { causal = false, saveLse = false } = options;
+  const width = heads * size;
+  // Sixfold from token 40 on, if they rise.
+  const growth = (i: number) => (Math.floor(i / width) % 3 === 1 && (i / (3 * width)) % tokens >= 40 ? 6 : 1);
   return {
-    name: `${dtype} B=${batch} T=${tokens} heads=${heads}x${size}${causal ? ' causal' : ''}${saveLse ? ' lse' : ''}`,
+    name: `${dtype} B=${batch} T=${tokens} heads=${heads}x${size}${causal ? ' causal' : ''}${saveLse ? ' lse' : ''}${rising ? ' rising' : ''}`,
     inputs: [tensorType(dtype, [batch, tokens, 3 * heads * size])],
     attrs: { heads, causal, saveLse },
-    fill: (_index, length) => spread(length),
+    fill: (_index, length) => (rising ? spread(length).map((v, i) => growth(i) * v) : spread(length)),
+    ...(rising && { differentiable: [] }), // differences of a peaked softmax are coarse
     bench,
     siblings,
   };
@@ -116,6 +127,8 @@ export const attentionSuite: OpSuite<AttentionAttrs> = {
     attentionCase(2, 50, 2, 64, { dtype: 'f16' }),
     attentionCase(1, 37, 2, 12, { dtype: 'f16', siblings: true }),
     attentionCase(1, 37, 2, 80, { dtype: 'f16', causal: true }),
+    attentionCase(1, 77, 2, 16, { saveLse: true, rising: true }),
+    attentionCase(1, 77, 2, 64, { dtype: 'f16', causal: true, saveLse: true, rising: true }),
   ],
 };
 
