@@ -14,6 +14,9 @@ import { sizeOf } from '../../src/runtime/tensor-type';
 import { parametersOf } from '../../src/training/parameters';
 import {
   gradientName,
+  type LossKind,
+  lossName,
+  lossShape,
   type StepGraphOptions,
   stepGraph,
   trainedParameters,
@@ -23,6 +26,7 @@ import type { ImageChoice } from './image';
 
 const STAGES = 4;
 const CONTEXT = 8;
+const LOSSES: readonly LossKind[] = ['det', 'seg'];
 
 export interface TrainingSetup {
   readonly graphs: {
@@ -83,7 +87,9 @@ export async function setUpTraining(
       await store.create(gradientName(name), { dtype: 'f32', shape });
       for (const slot of SLOTS.adam) await store.create(slotName(slot, name), { dtype: 'f32', shape });
     }
-    await store.create(normsName(trained.length), { dtype: 'f32', shape: [trained.length] });
+    const norms = trained.length + LOSSES.length;
+    await store.create(normsName(norms), { dtype: 'f32', shape: [norms] });
+    for (const kind of LOSSES) await store.create(lossName(kind), { dtype: 'f32', shape: lossShape(kind) });
     const count = prompts.ends.length;
     await store.create('prompt.tokens', { dtype: 'f32', shape: [count, prompts.length, config.textWidth] });
     await store.write('prompt.tokens', prompts.tokens);
@@ -92,7 +98,7 @@ export async function setUpTraining(
     const graphs = {
       forward: stepGraph({ ...options, forwardOnly: true }),
       'forward and backward': stepGraph(options),
-      optimiser: updateGraph(trained, 'adam'),
+      optimiser: updateGraph(trained, 'adam', LOSSES),
     };
     return {
       graphs,

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly wanted?: readonly string[];
   /** Outputs to copy on the device, each over its slices one after another (what is left over is dropped). */
   readonly copyTo?: Readonly<Record<string, readonly DeviceSlice[]>>;
+  /** Called when the device's queue has all of the run: what is submitted from there on comes after it. */
+  readonly onSubmitted?: () => void;
   readonly observe?: RunObserver;
 }
 
@@ -170,11 +172,31 @@ export class Executable {
       const outputs = await this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()], () => {
         from = performance.now();
         submitted();
+        options.onSubmitted?.();
       });
       options.observe?.('device', from, performance.now());
       this.gpu.checkSince(failures);
       return outputs;
     });
+  }
+
+  /**
+   * As `run`, in two parts: resolves when the device's queue has all of it, so that another executable's work can go behind it; `outputs`
+   * come later. Nobody needs to wait for them.
+   * @throws ShapeError, DeviceLostError where nothing was submitted.
+   */
+  async start(
+    inputs: Readonly<Record<string, RunInput>>,
+    options: RunOptions = {},
+  ): Promise<{ readonly outputs: Promise<Record<string, OutputData>> }> {
+    let onSubmitted: () => void = () => {};
+    const submitted = new Promise<void>((done) => {
+      onSubmitted = done;
+    });
+    const outputs = this.run(inputs, { ...options, onSubmitted });
+    outputs.catch(() => {});
+    await Promise.race([submitted, outputs]);
+    return { outputs };
   }
 
   /** Runs with a timestamp around every step. @throws GpuError when the device has no timestamp queries. */

@@ -48,6 +48,18 @@ export function gradientName(parameter: string): string {
   return `grad.${parameter}`;
 }
 
+/** det: detection, a number a stage; seg: segmentation, focal and dice a stage. */
+export type LossKind = 'det' | 'seg';
+
+/** Name of a loss's sum over stages in the trainer's store. */
+export function lossName(kind: LossKind): string {
+  return `loss.${kind}`;
+}
+
+export function lossShape(kind: LossKind): readonly number[] {
+  return kind === 'det' ? [1] : [2];
+}
+
 /**
  * The frozen part that no gradient reaches: images f32 [B, 3, S, S] (warped by transforms f32 [B, 6] with `augment`) to
  * `features` [B, T, width], the output of the block that carries the first adapters.
@@ -68,8 +80,8 @@ export function prefixGraph(options: StepGraphOptions): Graph {
  * Inputs: features [B, T, width] as `prefixGraph` gives them; labels f32 [B] of 0 and 1; detWeights and segWeights f32 [B],
  * each image's share of the mean (0 leaves it out); scale f32 [1], the factor on all gradients; keep f32 [2] of
  * `accumulate`; with `masks`, masks f32 [B, S, S] and, with `augment`, transforms f32 [B, 6].
- * Weights: CLIP's, the parameters, grad.<parameter>, to which the step adds its gradients, and with learned prompts
- * prompt.tokens f32 [P, length, textWidth] and prompt.ends u32 [P], else text.columns f32 [2, embed], unit rows, normal first.
+ * Weights: CLIP's, the parameters, grad.<parameter> and loss.<kind>, to which the step adds its gradients and losses, and with learned
+ * prompts prompt.tokens f32 [P, length, textWidth] and prompt.ends u32 [P], else text.columns f32 [2, embed], unit rows, normal first.
  * Outputs: det.i f32 [1] and, with `masks`, seg.i f32 [2] (focal, dice) per stage: the losses, not scaled.
  */
 export function stepGraph(options: StepGraphOptions): Graph {
@@ -103,7 +115,10 @@ export function stepGraph(options: StepGraphOptions): Graph {
   return g;
 }
 
-/** The way back from the losses' seeds to the trained parameters, whose gradients are added to the store's. */
+/**
+ * The way back from the losses' seeds to the trained parameters, whose gradients are added to the store's, as the losses are: the update
+ * looks at them without the host in between.
+ */
 export function accumulateGradients(
   g: Graph,
   seeds: readonly Seed[],
@@ -122,6 +137,11 @@ export function accumulateGradients(
     for (const parameter of trained) {
       const sum = g.weight(gradientName(parameter.name), 'f32', parameter.shape);
       accumulate(g, sum, found.get(weightOf(parameter))!, keep);
+    }
+    for (const kind of ['det', 'seg'] as const) {
+      const stages = [...g.outputs].filter(([name]) => name.startsWith(`${kind}.`)).map(([, loss]) => loss);
+      if (stages.length === 0) continue;
+      accumulate(g, g.weight(lossName(kind), 'f32', lossShape(kind)), addAll(g, stages), keep);
     }
   });
 }

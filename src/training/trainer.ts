@@ -21,7 +21,7 @@ import {
   OutOfMemoryError,
   ValueError,
 } from '../runtime/errors';
-import type { DeviceSlice, Executable, RunInput } from '../runtime/executable';
+import type { DeviceSlice, Executable, OutputData, RunInput } from '../runtime/executable';
 import { type Batch, BatchOrder } from './batches';
 import { FeatureCache } from './feature-cache';
 import { chooseRecomputation, DEFAULT_BUDGET, describeChoice, type MemoryChoice } from './memory';
@@ -33,7 +33,15 @@ import { checkResumable, kernelsIdentity, kernelsNote, numericConfig } from './r
 import type { TrainingSample } from './samples';
 import { rateFactor } from './schedule';
 import type { SavedTensor, TrainingState } from './state';
-import { columnsGraph, gradientName, type StepGraphOptions, trainedParameters } from './step-graph';
+import {
+  columnsGraph,
+  gradientName,
+  type LossKind,
+  lossName,
+  lossShape,
+  type StepGraphOptions,
+  trainedParameters,
+} from './step-graph';
 import { type TextSide, textSide } from './text-side';
 import { normsName, SLOTS, slotName, updateGraph } from './update-graph';
 
@@ -108,6 +116,8 @@ export class Trainer {
   #scale: number;
   #calm = 0;
   #note: string | undefined;
+  /** A step was handed over and not seen to end: where the device failed, nobody knows what it changed. */
+  #underway = false;
   readonly #executables = new Map<string, Promise<Executable>>();
   readonly #releaseText: () => void;
   #busy = false;
@@ -266,6 +276,11 @@ export class Trainer {
 
   /** Everything a resumed run needs, or with `model` only what detection needs. Call it between steps. */
   async state(what: 'training' | 'model' = 'training'): Promise<TrainingState> {
+    if (this.#underway)
+      throw new OptionError(
+        `Step ${this.step + 1} has not ended, or failed midway: its parameters are of no use.`,
+        'Call it between steps; after a failure go on from the last saved state.',
+      );
     const { parameters } = this.graph;
     const values = new Map<string, SavedTensor>();
     for (const { name, shape } of parameters)
@@ -415,9 +430,10 @@ export class Trainer {
       }
     }
     for (const masks of [true, false]) {
-      const { length } = trainedParameters(parameters, masks);
+      const length = trainedParameters(parameters, masks).length + this.#lossKinds(masks).length;
       if (!store.has(normsName(length))) await put(normsName(length), [length]);
     }
+    for (const kind of this.#lossKinds(true)) await put(lossName(kind), lossShape(kind));
     if ('learned' in text) {
       const { tokens, ends, length } = text.learned;
       await put('prompt.tokens', [ends.length, length, this.clip.config.textWidth], tokens);
@@ -454,15 +470,35 @@ export class Trainer {
     const masks = batch.samples.some((item) => this.#sampleOf(item).hasMask);
     const work = { prepare: 0, gradient: 0, update: 0 };
     for (;;) {
-      const losses = await this.#gradients(batch, masks, work, clock);
-      const control = await this.#update(masks);
-      work.update += clock();
+      const { losses, control } = await this.#onDevice(batch, masks, work, clock);
       if (control[1]! >= 0) {
         this.#finishStep(masks);
         return this.#record(batch, losses, control[1]!, work);
       }
       this.#overflowed(masks, control);
     }
+  }
+
+  /**
+   * Hands the device the batch, in parts that it takes, and the update behind them, before anything is read back. The update looks at
+   * gradients and losses itself, and changes nothing where one is not finite.
+   */
+  async #onDevice(
+    batch: Batch,
+    masks: boolean,
+    work: StepWork,
+    clock: () => number,
+  ): Promise<{ losses: Losses; control: Float32Array }> {
+    const gradients = await this.#startGradients(batch, masks);
+    const update = await this.#startUpdate(masks);
+    work.prepare += clock();
+    this.#underway = true;
+    await gradients.done;
+    work.gradient += clock();
+    const outputs = await update.outputs;
+    this.#underway = false;
+    work.update += clock();
+    return { losses: this.#losses(outputs), control: outputs.control as Float32Array };
   }
 
   /** Nothing was updated. In f16 the step is tried again with smaller gradients. @throws ValueError where that is no help. */
@@ -515,41 +551,42 @@ export class Trainer {
     };
   }
 
-  /** Forward and backward of a batch, in parts that the device takes; gradients add up in the store. */
-  async #gradients(
+  /**
+   * Forward and backward of a batch, in parts that the device takes; gradients and losses add up in the store.
+   * @returns when the device has all of it; `done` when it has computed it.
+   */
+  async #startGradients(
     { samples: items }: Batch,
     masks: boolean,
-    work: { prepare: number; gradient: number },
-    clock: () => number,
-  ): Promise<Losses> {
+  ): Promise<{ readonly done: Promise<unknown> }> {
     const { batch } = this.graph;
-    const total: Losses = { det: 0, focal: 0, dice: 0 };
     const masked = items.filter((item) => this.#sampleOf(item).hasMask).length;
+    const parts: Promise<unknown>[] = [];
     for (let first = 0; first < items.length; first += batch) {
       const part = items.slice(first, first + batch);
       const inputs = await this.#inputs(part, { masks, first: first === 0, count: items.length, masked });
-      work.prepare += clock();
       const executable = await this.#executable(masks ? 'masks' : 'labels');
-      const out = await executable.run(inputs);
-      work.gradient += clock();
-      for (const [name, values] of Object.entries(out)) {
-        const bad = [...values].some((value) => !Number.isFinite(value));
-        if (bad) {
-          throw new ValueError(
-            `Step ${this.step + 1}: the loss ${name} is ${values.join(', ')}. Nothing was updated.`,
-            this.clip.precision === 'f16'
-              ? 'Values overflowed f16: use --precision f32.'
-              : 'Use a smaller learning rate.',
-          );
-        }
-        if (name.startsWith('det.')) total.det += values[0]!;
-        else {
-          total.focal += values[0]!;
-          total.dice += values[1]!;
-        }
-      }
+      parts.push((await executable.start(inputs, { wanted: [] })).outputs);
     }
-    return total;
+    const done = Promise.all(parts);
+    done.catch(() => {});
+    return { done };
+  }
+
+  /** What the update read of the step's losses. @throws ValueError where one is not finite. */
+  #losses(outputs: Readonly<Record<string, OutputData>>): Losses {
+    for (const kind of ['det', 'seg']) {
+      const values = outputs[kind];
+      if (values === undefined || [...values].every((value) => Number.isFinite(value))) continue;
+      throw new ValueError(
+        `Step ${this.step + 1}: the loss ${kind} is ${values.join(', ')}. Nothing was updated.`,
+        this.clip.precision === 'f16'
+          ? 'Values overflowed f16: use --precision f32.'
+          : 'Use a smaller learning rate.',
+      );
+    }
+    const { det = [0], seg = [0, 0] } = outputs;
+    return { det: det[0]!, focal: seg[0]!, dice: seg[1]! };
   }
 
   async #inputs(
@@ -676,14 +713,19 @@ export class Trainer {
     return mask;
   }
 
-  async #update(masks: boolean): Promise<Float32Array> {
+  async #startUpdate(masks: boolean): Promise<Started> {
     const executable = await this.#executable(masks ? 'update' : 'update-labels');
     const groups = new Set(trainedParameters(this.graph.parameters, masks).map(({ group }) => group));
     const inputs: Record<string, RunInput> = {
       clip: Float32Array.of(1 / this.#scale, this.options.maxNorm),
     };
     for (const group of groups) inputs[`hyper.${group}`] = this.#hyper(group);
-    return (await executable.run(inputs)).control as Float32Array;
+    return executable.start(inputs);
+  }
+
+  /** What a step with or without masks learns from. */
+  #lossKinds(masks: boolean): LossKind[] {
+    return [...(this.#method.labels ? (['det'] as const) : []), ...(masks ? (['seg'] as const) : [])];
   }
 
   #rate(group: ParameterGroup, step: number): number {
@@ -708,12 +750,14 @@ export class Trainer {
     if (!executable) {
       const { parameters } = this.graph;
       const { optimiser } = this.options;
+      const update = (masks: boolean) =>
+        updateGraph(trainedParameters(parameters, masks), optimiser, this.#lossKinds(masks));
       const graph = {
         prefix: () => this.#method.prefix({ ...this.graph, masks: false }),
         masks: () => this.#method.step({ ...this.graph, masks: true }),
         labels: () => this.#method.step({ ...this.graph, masks: false }),
-        update: () => updateGraph(trainedParameters(parameters, true), optimiser),
-        'update-labels': () => updateGraph(trainedParameters(parameters, false), optimiser),
+        update: () => update(true),
+        'update-labels': () => update(false),
       }[what]();
       executable = this.clip.compile(graph, this.store);
       executable.catch(() => this.#executables.delete(what));
@@ -728,10 +772,22 @@ function padTo(length: number, items: readonly number[]): number[] {
   return Array.from({ length }, (_, i) => items[i] ?? items[0]!);
 }
 
+/** A run that the device's queue has. */
+interface Started {
+  readonly outputs: Promise<Record<string, OutputData>>;
+}
+
+/** Wall-clock times of a step, ms. */
+interface StepWork {
+  prepare: number;
+  gradient: number;
+  update: number;
+}
+
 interface Losses {
-  det: number;
-  focal: number;
-  dice: number;
+  readonly det: number;
+  readonly focal: number;
+  readonly dice: number;
 }
 
 /** The initial value that a checkpoint brings, if one was given. @throws BadFileError when it lacks it. */

@@ -110,6 +110,22 @@ test('few-shot: the bank of the valid split, scaled and mixed as the protocol sa
   });
 });
 
+test('results never stand beside tables of another evaluation', async () => {
+  const out = join(root, 'again');
+  await evaluate('plain', '--out', out);
+  const earlier = readFileSync(join(out, 'results.json'), 'utf8');
+  // The second evaluation stops between its tables.
+  rmSync(join(out, 'images.csv'));
+  mkdirSync(join(out, 'images.csv'));
+  const { code } = await runCli(['eval', join(root, 'plain'), ...TINY, '--out', out]);
+  expect(code).not.toBe(0);
+  expect(existsSync(join(out, 'results.json'))).toBe(false);
+  expect(readFileSync(join(out, 'results.json.previous'), 'utf8')).toBe(earlier);
+  rmSync(join(out, 'images.csv'), { recursive: true });
+  await evaluate('plain', '--out', out);
+  expect(readdirSync(out).sort()).toEqual(['images.csv', 'images.jsonl', 'report.html', 'results.json']);
+});
+
 test('two shards, merged, are one run', async () => {
   const [whole, parts, merged] = ['whole', 'parts', 'merged'].map((name) => join(root, name)) as [
     string,

@@ -11,7 +11,14 @@ import { Executable } from '../../src/runtime/executable';
 import type { Graph } from '../../src/runtime/graph';
 import { plan } from '../../src/runtime/plan';
 import { parametersOf } from '../../src/training/parameters';
-import { gradientName, prefixGraph, type StepGraphOptions, stepGraph } from '../../src/training/step-graph';
+import {
+  gradientName,
+  lossName,
+  lossShape,
+  prefixGraph,
+  type StepGraphOptions,
+  stepGraph,
+} from '../../src/training/step-graph';
 
 export interface StepCase {
   readonly weights: TensorSource;
@@ -73,6 +80,12 @@ export async function oneStep(gpu: Gpu, given: StepCase): Promise<StepResult> {
     // What an earlier step left must not show.
     await put(gradientName(name), shape, new Float32Array(elementCount(shape)).fill(Number.NaN));
   }
+  for (const kind of ['det', 'seg'] as const)
+    await put(
+      lossName(kind),
+      lossShape(kind),
+      new Float32Array(elementCount(lossShape(kind))).fill(Number.NaN),
+    );
   if (columns) await put('text.columns', [2, config.embed], columns);
   const count = prompts.ends.length;
   await put('prompt.tokens', [count, prompts.length, config.textWidth], prompts.tokens);
