@@ -22,6 +22,13 @@ const OPTIONS = {
   stages: 4,
   text: new Float32Array(2 * config.embed),
 } as const;
+const VITL14 = {
+  config: readClipConfig(syntheticClip('vitl14')),
+  preset: AUTHORS,
+  activation: AUTHORS.activation,
+  imageSize: 240,
+  stages: 4,
+};
 const pixels = new Float32Array(3 * SIZE * SIZE);
 
 test('a batch is one pass, one submission and one readback; equal kernels are compiled once', async () => {
@@ -66,15 +73,7 @@ test('pipelines compile while weights are read and uploaded, those of a later gr
 });
 
 test('ViT-L/14 at 240 px in f16: weights and 15 % are all that one image takes', () => {
-  const vitl14 = readClipConfig(syntheticClip('vitl14'));
-  const options = {
-    config: vitl14,
-    preset: AUTHORS,
-    activation: AUTHORS.activation,
-    imageSize: 240,
-    stages: 4,
-  };
-  const p = plan(mlaLpGraph({ ...options, dtype: 'f16', batch: 1 }), { ...PORTABLE, f16: true });
+  const p = plan(mlaLpGraph({ ...VITL14, dtype: 'f16', batch: 1 }), { ...PORTABLE, f16: true });
   const bytesOf = (tensors: Iterable<{ type: Parameters<typeof byteSize>[0] }>) =>
     [...tensors].reduce((sum, { type }) => sum + byteSize(type), 0);
   const weights = bytesOf(p.graph.weights.values());
@@ -105,16 +104,8 @@ test('arenas and inputs grow with the batch, and by no more', () => {
 });
 
 test('ViT-L/14: both heads begin with one product a stage, from the bytes that two matrices have', () => {
-  const vitl14 = readClipConfig(syntheticClip('vitl14'));
   const at = (apart: boolean, batch: number) => {
-    const options = {
-      config: vitl14,
-      preset: AUTHORS,
-      activation: AUTHORS.activation,
-      imageSize: 240,
-      stages: 4,
-    };
-    const graph = mlaLpGraph({ ...options, dtype: 'f32', batch, apart });
+    const graph = mlaLpGraph({ ...VITL14, dtype: 'f32', batch, apart });
     const { steps, flops } = plan(graph, PORTABLE);
     return {
       flops,
