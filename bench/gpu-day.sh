@@ -6,7 +6,7 @@
 # OUT gets a JSON record and a log a step. A step that fails or runs out of time is told of, and the others go on. Where one call may not take
 # so long, the steps can come in several with the same OUT: table and goals are always of all that lies there.
 # Needs `npm ci && npm run build`, or dist/ and the packages beside it (BENCH, for instance "node /tmp/gpu/dist/bench.js", says where),
-# and no network. BUDGET: seconds a row (1). LIMIT: seconds a step (300). ALLOW_SOFTWARE=1 tries the script itself without a GPU, on
+# and no network. BUDGET: seconds a row (1). LIMIT: seconds a command (300; peers 150 and 200). ALLOW_SOFTWARE=1 tries the script itself without a GPU, on
 # small models.
 set -uo pipefail
 out=${1:?usage: bench/gpu-day.sh OUT [step...]}
@@ -79,12 +79,13 @@ for one in $steps; do
       done
       ;;
     peers)
-      measured peers peers "${model[@]}" --only gemm,block --batch "$joined"
-      # A record each: what is out of time takes no other with it.
-      for dtype in f32 f16; do
-        for batch in "${batches[@]}"; do
-          measured "peers-tower-$dtype-$batch" peers "${model[@]}" --only tower --precision $dtype --batch "$batch" --limit 100
+      # A record each: what is out of time takes no other with it. First what the goals are of.
+      for ((i = ${#batches[@]} - 1; i >= 0; i--)); do
+        batch=${batches[i]}
+        for dtype in f32 f16; do
+          LIMIT=${LIMIT:-150} measured "peers-tower-$dtype-$batch" peers "${model[@]}" --only tower --precision $dtype --batch "$batch" --limit 100
         done
+        LIMIT=${LIMIT:-200} measured "peers-$batch" peers "${model[@]}" --only gemm,block --batch "$batch"
       done
       ;;
     pytorch)
