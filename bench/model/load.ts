@@ -8,7 +8,7 @@ import { openSafetensors } from '../../src/io/safetensors';
 import { safetensorsHeader } from '../../src/io/write-safetensors';
 import type { TensorInfo } from '../../src/model/tensor-source';
 import { loadWeights } from '../../src/model/weight-loader';
-import { derivation } from '../../src/model/weight-names';
+import { derivation, partsOf } from '../../src/model/weight-names';
 import { BufferStore } from '../../src/runtime/buffer-store';
 import { encodeF16 } from '../../src/runtime/float16';
 import type { Graph } from '../../src/runtime/graph';
@@ -60,7 +60,8 @@ async function writeModel(
   { model, precision }: Omit<ImageChoice, 'batch'>,
 ): Promise<number> {
   const sources = imageSources(model);
-  const names = [...new Set([...weights.keys()].map((name) => derivation(name).from))];
+  const parts = [...weights.keys()].flatMap(partsOf);
+  const names = [...new Set(parts.map((part) => derivation(part).from))];
   const found = names.map((name) => sources.find(({ tensors }) => tensors.has(name))!);
   const infos = names.map(
     (name, i): TensorInfo => ({
