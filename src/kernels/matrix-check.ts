@@ -1,7 +1,7 @@
 /**
  * Asks a device whether its matrix units do what they say before a model relies on them: they are an experimental feature, whose
  * drivers nobody here has seen all of. Small calls, for each tile size (they may take other configurations): products in each pair of
- * layouts that a model and its training have, and attention.
+ * layouts that a model and its training have, attention and its gradient.
  */
 import { BufferStore } from '../runtime/buffer-store';
 import type { Gpu } from '../runtime/device';
@@ -12,8 +12,9 @@ import { Graph } from '../runtime/graph';
 import { isCannot, type OpCall } from '../runtime/op';
 import { plan } from '../runtime/plan';
 import { sizeOf, tensorType } from '../runtime/tensor-type';
-import { type AttentionAttrs, attentionOp } from './attention/attention';
-import { attentionReference } from './attention/reference';
+import type { AttentionAttrs } from './attention/attention';
+import type { AttentionBackwardAttrs } from './attention/attention-backward';
+import { attentionBackwardSuite, attentionCase, attentionSuite, backwardCase } from './attention/cases';
 import { gemmOp } from './gemm/gemm';
 import type { GemmAttrs } from './gemm/lowering';
 import { gemmReference } from './gemm/reference';
@@ -53,25 +54,26 @@ export const gemmProbe: Probe<GemmAttrs> = {
     }),
 };
 
+const matrixVariantsOf = ({ variants }: { readonly variants: readonly { readonly name: string }[] }) =>
+  variants.map(({ name }) => name).filter((name) => name.startsWith('matrix'));
+
 export const attentionProbe: Probe<AttentionAttrs> = {
-  op: attentionOp,
-  reference: attentionReference,
-  variants: attentionOp.variants.map(({ name }) => name).filter((name) => name.startsWith('matrix')),
-  cases: (dtype) =>
-    [false, true].map((causal) => {
-      const [T, heads, size] = [77, 2, 64];
-      const width = heads * size;
-      return {
-        attrs: { heads, causal, saveLse: false },
-        inputs: [tensorType(dtype, [1, T, 3 * width])],
-        // Keys from token 40 on are long: the running maximum grows, so that the output is scaled.
-        fill: (_index, length) =>
-          Float64Array.from({ length }, (_, at) => {
-            const long = Math.floor(at / width) % 3 === 1 && at >= 40 * 3 * width;
-            return (long ? 12 : 2) * uniformAt(at, 3);
-          }),
-      };
-    }),
+  ...attentionSuite,
+  variants: matrixVariantsOf(attentionSuite.op),
+  // Where running maxima grow, the output is scaled.
+  cases: (dtype) => [
+    attentionCase(1, 77, 2, 64, { dtype, rising: true }),
+    attentionCase(1, 77, 2, 64, { dtype, causal: true }),
+  ],
+};
+
+export const attentionBackwardProbe: Probe<AttentionBackwardAttrs> = {
+  ...attentionBackwardSuite,
+  variants: matrixVariantsOf(attentionBackwardSuite.op),
+  cases: (dtype) => [
+    backwardCase(1, 77, 2, 64, { dtype }),
+    backwardCase(1, 77, 2, 64, { dtype, causal: true }),
+  ],
 };
 
 const checked = new WeakMap<Gpu, Promise<void>>();
@@ -98,7 +100,10 @@ export function checkMatrixUnits(gpu: Gpu): Promise<void> {
 async function faultOf(gpu: Gpu, dtype: FactorType): Promise<string | undefined> {
   const of = <A>(probe: Probe<A>) => probe.variants.map((variant) => matrixFault(gpu, probe, variant, dtype));
   // CPUs compile attention's for half a minute, and neither `choose` nor the autotuner takes kernels with barriers there.
-  const faults = await Promise.all([...of(gemmProbe), ...(gpu.caps.software ? [] : of(attentionProbe))]);
+  const faults = await Promise.all([
+    ...of(gemmProbe),
+    ...(gpu.caps.software ? [] : [...of(attentionProbe), ...of(attentionBackwardProbe)]),
+  ]);
   return faults.find((fault) => fault !== undefined);
 }
 
@@ -116,9 +121,11 @@ export async function matrixFault<A>(
     const call: OpCall<A> = { inputs, outputs: op.infer(inputs, attrs), attrs };
     if (isCannot(op.variants.find(({ name }) => name === variant)!.lower(call, gpu.caps))) return undefined;
     const operands = inputs.map((type, o) => {
-      const numbers = Float32Array.from(fill!(o, sizeOf(type))!);
-      values[`x${i}${o}`] = dtype === 'f16' ? decodeF16(encodeF16(numbers)) : numbers;
-      return g.input(`x${i}${o}`, dtype, type.shape);
+      const length = sizeOf(type);
+      const given = fill?.(o, length) ?? Float64Array.from({ length }, (_, at) => uniformAt(at, o));
+      const numbers = Float32Array.from(given);
+      values[`x${i}${o}`] = type.dtype === 'f16' ? decodeF16(encodeF16(numbers)) : numbers;
+      return g.input(`x${i}${o}`, type.dtype, type.shape);
     });
     g.output(`y${i}`, g.apply(op, operands, attrs)[0]!);
     const exact = operands.map((_, o) => Float64Array.from(values[`x${i}${o}`]!));

@@ -77,17 +77,21 @@ test.each(table)('%s, B=%i T=%i heads=%ix%i: %s, %s', (device, batch, tokens, he
 
 // Only where both the device and the operands are made for them.
 test.each([
-  ['matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_32x64'],
-  ['matrix GPU', 'f16', 16, 577, 16, 64, 'matrix_32x64'],
-  ['matrix GPU', 'f16', 1, 257, 16, 80, 'matrix_32x64'],
-  ['matrix GPU', 'f32', 1, 290, 16, 64, 'blocked_32x32'],
-  ['matrix GPU', 'f16', 1, 290, 8, 12, 'blocked_32x32'],
-  ['matrix GPU', 'f16', 8, 9, 8, 64, 'blocked_32x32'],
-  ['small matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_16x32'],
-  ['large GPU', 'f16', 1, 290, 16, 64, 'blocked_32x32'],
-  ['lavapipe26', 'f16', 1, 290, 16, 64, 'quads'],
-] as const)('%s, %s B=%i T=%i heads=%ix%i: %s', (device, dtype, batch, tokens, heads, size, want) => {
-  const inputs = [qkvOf(dtype, batch, tokens, heads, size)];
-  const attrs = { heads, causal: false, saveLse: false };
-  expect(attentionOp.choose({ inputs, outputs: [], attrs }, DEVICES[device])).toBe(want);
-});
+  ['matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_32x64', 'matrix_32x32'],
+  ['matrix GPU', 'f16', 16, 577, 16, 64, 'matrix_32x64', 'matrix_32x32'],
+  ['matrix GPU', 'f16', 1, 257, 16, 80, 'matrix_32x64', 'matrix_32x32'],
+  ['matrix GPU', 'f32', 1, 290, 16, 64, 'blocked_32x32', 'tiled'],
+  ['matrix GPU', 'f16', 1, 290, 8, 12, 'blocked_32x32', 'registers'],
+  ['matrix GPU', 'f16', 8, 9, 8, 64, 'blocked_32x32', 'tiled'],
+  ['small matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_16x32', 'matrix_16x16'],
+  ['large GPU', 'f16', 1, 290, 16, 64, 'blocked_32x32', 'tiled'],
+  ['lavapipe26', 'f16', 1, 290, 16, 64, 'quads', 'quads'],
+] as const)(
+  '%s, %s B=%i T=%i heads=%ix%i: %s, %s',
+  (device, dtype, batch, tokens, heads, size, ahead, back) => {
+    const inputs = [qkvOf(dtype, batch, tokens, heads, size)];
+    const attrs = { heads, causal: false, saveLse: false };
+    expect(attentionOp.choose({ inputs, outputs: [], attrs }, DEVICES[device])).toBe(ahead);
+    expect(attentionBackwardOp.choose({ inputs, outputs: [], attrs }, DEVICES[device])).toBe(back);
+  },
+);

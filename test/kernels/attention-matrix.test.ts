@@ -1,16 +1,28 @@
 /** Attention on matrix units, which no adapter here has: its text compiles in Dawn, and a small case on emulated units. The rest: test/slow. */
 import { expect, test } from 'vitest';
 import type { AttentionAttrs } from '../../src/kernels/attention/attention';
-import { attentionProbe, matrixFault } from '../../src/kernels/matrix-check';
-import { MATRIX_FEATURE, type MatrixConfig, PORTABLE } from '../../src/runtime/capabilities';
-import { isCannot, type Variant } from '../../src/runtime/op';
+import { attentionBackwardProbe, attentionProbe, matrixFault } from '../../src/kernels/matrix-check';
+import {
+  type Capabilities,
+  MATRIX_FEATURE,
+  type MatrixConfig,
+  PORTABLE,
+} from '../../src/runtime/capabilities';
+import { isCannot, type OpCall, type Variant } from '../../src/runtime/op';
 import { reflect } from '../../src/runtime/reflect';
 import { specialise } from '../../src/runtime/specialise';
 import { tensorType } from '../../src/runtime/tensor-type';
 import { openTestGpu } from '../helpers/gpu';
 import { complaints, openNullDevice } from '../helpers/null-device';
-import { attention, emulatedMismatch, UNEVEN, withConfig } from './emulated-matrix';
-import { callOf, usesF16 } from './run-case';
+import {
+  attention,
+  attentionBackward,
+  emulatedMismatch,
+  emulationObstacle,
+  UNEVEN,
+  withConfig,
+} from './emulated-matrix';
+import { type AnySuite, callOf, usesF16 } from './run-case';
 
 const gpu = await openTestGpu();
 
@@ -33,37 +45,44 @@ const SHAPES = [
   [8, 16, 16],
 ] as const;
 
-const variants = attention.op.variants.filter(({ name }) => name.startsWith('matrix'));
-const f16 = attention.cases.filter((one) => usesF16(callOf(attention, one)));
+const suites = [attention, attentionBackward];
+const variantsOf = ({ op }: AnySuite) => op.variants.filter(({ name }) => name.startsWith('matrix'));
+const lowered = (suite: AnySuite, variant: string, call: OpCall<unknown>, caps: Capabilities) =>
+  suite.op.variants.find(({ name }) => name === variant)!.lower(call, caps);
 
 test('Dawn compiles it, for every tile and configuration', async () => {
   const device = await openNullDevice([MATRIX_FEATURE, 'shader-f16', 'subgroups' as GPUFeatureName]);
   const texts = new Map<string, { label: string; fits: boolean }>();
-  for (const shape of SHAPES)
-    for (const { name, lower } of variants)
-      for (const one of f16) {
-        // The null backend wants workgroups of a multiple of 128, and has 16 KiB of workgroup memory.
-        const lanes = name === 'matrix_16x32' ? 64 : 32;
-        const caps = { ...LARGE, subgroupMinSize: lanes, subgroupMaxSize: lanes };
-        const lowering = lower(callOf(attention, one), withConfig(caps, ofF16(shape)));
-        if (isCannot(lowering)) continue;
-        const [{ kernel, ...given }] = lowering.dispatches as [(typeof lowering.dispatches)[number]];
-        const wgsl = specialise(kernel.name, kernel.wgsl, { ...given, includes: kernel.includes ?? {} });
-        const small = Number(given.constants?.THREADS) === 128 && name === 'matrix_16x32';
-        texts.set(wgsl, { label: `${one.name}: ${name}, ${shape.join('x')}`, fits: small });
-      }
+  for (const suite of suites)
+    for (const shape of SHAPES)
+      for (const { name } of variantsOf(suite))
+        for (const one of suite.cases.filter((c) => usesF16(callOf(suite, c)))) {
+          // The null backend wants workgroups of a multiple of 128, and has 16 KiB of workgroup memory.
+          const small = name === 'matrix_16x32' || name === 'matrix_16x16';
+          const lanes = small ? 64 : 32;
+          const caps = { ...LARGE, subgroupMinSize: lanes, subgroupMaxSize: lanes };
+          const lowering = lowered(suite, name, callOf(suite, one), withConfig(caps, ofF16(shape)));
+          if (isCannot(lowering)) continue;
+          for (const { kernel, ...given } of lowering.dispatches) {
+            const includes = kernel.includes ?? {};
+            const wgsl = specialise(kernel.name, kernel.wgsl, { ...given, includes });
+            const fits = small && Number(given.constants?.THREADS) === 128 && !one.name.includes('x80');
+            texts.set(wgsl, { label: `${one.name}: ${kernel.name} ${name}, ${shape.join('x')}`, fits });
+          }
+        }
   const labels = [...texts.values()].map(({ label }) => label);
-  for (const what of [
-    ...variants.map(({ name }) => name),
-    ...SHAPES.map((shape) => shape.join('x')),
-    'x80',
-    'lse',
-  ])
+  for (const what of [...SHAPES.map((shape) => shape.join('x')), 'x80', 'lse', 'queries', 'keys'])
     expect(
       labels.some((label) => label.includes(what)),
       what,
     ).toBe(true);
-  expect([...texts.values()].some(({ fits }) => fits)).toBe(true);
+  for (const suite of suites)
+    for (const { name } of variantsOf(suite))
+      expect(
+        labels.some((label) => label.includes(`: ${suite.op.name}_matrix`) && label.includes(` ${name},`)),
+        name,
+      ).toBe(true);
+  expect([...texts.values()].filter(({ fits }) => fits).length).toBeGreaterThan(4);
   for (const [code, { label, fits }] of texts)
     expect(await complaints(device, code, fits ? reflect(label, code).entryPoint : undefined), label).toEqual(
       [],
@@ -80,7 +99,7 @@ test('a tile is divided so that nothing is left over, or not at all', () => {
     const attrs = { heads: 2, causal: false, saveLse: false };
     const call = { inputs, outputs: attention.op.infer(inputs, attrs), attrs };
     const caps = { ...LARGE, subgroupMinSize: lanes };
-    const lowering = variants.find((one) => one.name === name)!.lower(call, withConfig(caps, ofF16(shape)));
+    const lowering = lowered(attention, name, call, withConfig(caps, ofF16(shape)));
     if (isCannot(lowering)) return lowering.cannot;
     const { GX, GY, RM, RS, RO, STEPS } = lowering.dispatches[0]!.constants as Record<string, number>;
     return [GX, GY, RM, RS, RO, STEPS];
@@ -98,13 +117,14 @@ test('a tile is divided so that nothing is left over, or not at all', () => {
   expect(divided(64, 'matrix_16x32', [16, 16, 16], 8)).toBe('subgroups have no fixed size');
 });
 
-test('factors keep their bits: f32 never becomes f16', () => {
+test.each([
+  ['attention', attention, 'matrix_16x32'],
+  ['its gradient', attentionBackward, 'matrix_16x16'],
+] as const)('%s: factors keep their bits, f32 never becomes f16', (_name, suite, variant) => {
   const typeWith = (dtype: string, component: string, result = 'f32') => {
-    const one = attention.cases.find(({ name }) => name.startsWith(`${dtype} B=2 T=50`))!;
+    const one = suite.cases.find(({ name }) => name.startsWith(`${dtype} B=2 T=50`))!;
     const caps = withConfig(LARGE, { component, result, M: 8, N: 8, K: 8 });
-    const lowering = variants
-      .find(({ name }) => name === 'matrix_16x32')!
-      .lower(callOf(attention, one), caps);
+    const lowering = lowered(suite, variant, callOf(suite, one), caps);
     return isCannot(lowering) ? undefined : lowering.dispatches[0]!.types?.F;
   };
   expect(typeWith('f16', 'f16')).toBe('f16');
@@ -116,6 +136,7 @@ test('factors keep their bits: f32 never becomes f16', () => {
 
 test('what a device is asked shows a wrong kernel', async () => {
   expect(await matrixFault(gpu, attentionProbe, 'plain', 'f32')).toBeUndefined();
+  expect(await matrixFault(gpu, attentionBackwardProbe, 'plain', 'f32')).toBeUndefined();
   expect(await matrixFault(gpu, attentionProbe, 'matrix_16x32', 'f32')).toBeUndefined(); // no such units
   const [plain] = attentionProbe.op.variants as [Variant<AttentionAttrs>];
   const lower: typeof plain.lower = (call, caps) => {
@@ -135,7 +156,8 @@ test('what a device is asked shows a wrong kernel', async () => {
 });
 
 test('right on emulated units, where peaks grow', async (context) => {
-  context.skip(!gpu.caps.subgroups, `${gpu.name} has no subgroups`);
   const name = 'f32 B=1 T=77 heads=2x16 lse rising';
+  const obstacle = emulationObstacle(gpu, name);
+  context.skip(obstacle !== undefined, obstacle);
   expect(await emulatedMismatch(gpu, attention, name, 'matrix_16x32', UNEVEN)).toBeUndefined();
 });

@@ -11,10 +11,9 @@
  * Result: dqkv like qkv. Sums are f32. A score is bounded by its row's lse, as it is but for rounding.
  */
 
-import type { Capabilities } from '../../runtime/capabilities';
 import { foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
-import type { Lowering, Op, OpCall, Variant } from '../../runtime/op';
+import { isCannot, type Op, type Variant } from '../../runtime/op';
 import { BYTES, describe, tensorType } from '../../runtime/tensor-type';
 import blockedKeysWgsl from './attention_backward_blocked_keys.wgsl';
 import blockedQueriesWgsl from './attention_backward_blocked_queries.wgsl';
@@ -27,60 +26,10 @@ import registersQueriesWgsl from './attention_backward_registers_queries.wgsl';
 import tiledKeysWgsl from './attention_backward_tiled_keys.wgsl';
 import tiledQueriesWgsl from './attention_backward_tiled_queries.wgsl';
 import { pairsOf, QUAD_INCLUDES, quadLanes, quadObstacle, sizeObstacle, sizes } from './heads';
+import { type AttentionBackwardAttrs, lowering } from './lowering-backward';
+import { matrixBackwardVariants } from './matrix-backward';
 
-export interface AttentionBackwardAttrs {
-  readonly heads: number;
-  readonly causal: boolean;
-}
-
-function lowering(
-  call: OpCall<AttentionBackwardAttrs>,
-  variant: string,
-  [queriesWgsl, keysWgsl]: readonly [string, string],
-  constants: Record<string, number>,
-  workgroups: readonly [number, number, number],
-  caps: Capabilities,
-): Lowering {
-  const { batch, tokens, heads, size } = sizes(call);
-  const shared = {
-    constants: {
-      TOKENS: tokens,
-      HEADS: heads,
-      SCALE: 1 / Math.sqrt(size),
-      CAUSAL: call.attrs.causal,
-      ...constants,
-    },
-    types: { T: call.inputs[0]!.dtype },
-    // `registers` rolled on CPUs: SwiftShader then compiles a pair of kernels in 0.3 s for 3.5 s, and runs them at 0.6 of the
-    // speed: a gain in runs of up to some 30 steps (two shared cores, November 2026).
-    unroll: /^(quads|blocked)/.test(variant) || !caps.software,
-    workgroups,
-  };
-  const includes = variant === 'quads' && { includes: QUAD_INCLUDES };
-  const bindings = {
-    qkv: { input: 0 },
-    dy: { input: 2 },
-    lse: { input: 3 },
-    delta: { scratch: 0 },
-    dqkv: { output: 0 },
-  };
-  return {
-    variant,
-    scratch: [tensorType('f32', [batch, heads, tokens])],
-    dispatches: [
-      {
-        ...shared,
-        kernel: { name: `attention_backward_${variant}_queries`, wgsl: queriesWgsl, ...includes },
-        bindings: { ...bindings, y: { input: 1 } },
-      },
-      {
-        ...shared,
-        kernel: { name: `attention_backward_${variant}_keys`, wgsl: keysWgsl, ...includes },
-        bindings,
-      },
-    ],
-  };
-}
+export type { AttentionBackwardAttrs } from './lowering-backward';
 
 /** Rows (queries or keys) of a workgroup of `blocked`, what it sweeps over at a time, and rows of an invocation. */
 interface Tile {
@@ -106,9 +55,9 @@ function blockedVariant(tile: Tile, sibling?: string): Variant<AttentionBackward
         ...{ QUADS, ROWS, SLICE, WX, WY, THREADS: WX * WY, TR, TD, HELD: TR * TD, STRIDE },
         ...{ ROW_CELLS: ROWS * STRIDE, SLICE_CELLS: SLICE * STRIDE, CELLS: ROWS * WX },
       };
-      const texts = [blockedQueriesWgsl, blockedKeysWgsl] as const;
-      const grid = [Math.ceil(tokens / ROWS), heads, batch] as const;
-      return sizeObstacle(size, 4, 128) ?? lowering(call, name, texts, constants, grid, caps);
+      const workgroups = [Math.ceil(tokens / ROWS), heads, batch] as const;
+      const use = { queries: blockedQueriesWgsl, keys: blockedKeysWgsl, constants, workgroups };
+      return sizeObstacle(size, 4, 128) ?? lowering(call, name, use, caps);
     },
   };
 }
@@ -146,31 +95,31 @@ export const attentionBackwardOp: Op<AttentionBackwardAttrs> = {
       name: 'plain',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const grid = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
+        const workgroups = foldGrid(Math.ceil((batch * heads * tokens) / 64), caps);
         const constants = { BATCH: batch, SIZE: size };
-        return lowering(call, 'plain', [plainQueriesWgsl, plainKeysWgsl], constants, grid, caps);
+        const use = { queries: plainQueriesWgsl, keys: plainKeysWgsl, constants, workgroups };
+        return lowering(call, 'plain', use, caps);
       },
     },
     {
       name: 'registers',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const texts = [registersQueriesWgsl, registersKeysWgsl] as const;
-        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
-        return (
-          sizeObstacle(size, 4, 128) ?? lowering(call, 'registers', texts, { QUADS: size / 4 }, grid, caps)
-        );
+        const workgroups = [Math.ceil(tokens / 32), heads, batch] as const;
+        const constants = { QUADS: size / 4 };
+        const use = { queries: registersQueriesWgsl, keys: registersKeysWgsl, constants, workgroups };
+        return sizeObstacle(size, 4, 128) ?? lowering(call, 'registers', use, caps);
       },
     },
     {
       name: 'tiled',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const texts = [tiledQueriesWgsl, tiledKeysWgsl] as const;
-        const grid = [Math.ceil(tokens / 32), heads, batch] as const;
+        const workgroups = [Math.ceil(tokens / 32), heads, batch] as const;
         const constants = { QUADS: size / 4, HALF: size / 8, SLICE: 2 * size };
+        const use = { queries: tiledQueriesWgsl, keys: tiledKeysWgsl, constants, workgroups };
         // 12 KiB of workgroup memory at the largest size: every device has that.
-        return sizeObstacle(size, 8, 128) ?? lowering(call, 'tiled', texts, constants, grid, caps);
+        return sizeObstacle(size, 8, 128) ?? lowering(call, 'tiled', use, caps);
       },
     },
     blockedVariant({ rows: 32, slice: 16, each: 2 }),
@@ -179,22 +128,28 @@ export const attentionBackwardOp: Op<AttentionBackwardAttrs> = {
       name: 'quads',
       lower(call, caps) {
         const { batch, tokens, heads, size } = sizes(call);
-        const texts = [quadsQueriesWgsl, quadsKeysWgsl] as const;
         const LANES = quadLanes(caps);
-        const grid = [Math.ceil(tokens / LANES), heads, batch] as const;
+        const workgroups = [Math.ceil(tokens / LANES), heads, batch] as const;
         const constants = { QUADS: size / 4, PARTS: size / 16, LANES };
+        const texts = { queries: quadsQueriesWgsl, keys: quadsKeysWgsl, includes: QUAD_INCLUDES };
         // Wider heads take CPU adapters half a minute to compile.
-        return quadObstacle(size, 96, caps) ?? lowering(call, 'quads', texts, constants, grid, caps);
+        return (
+          quadObstacle(size, 96, caps) ?? lowering(call, 'quads', { ...texts, constants, workgroups }, caps)
+        );
       },
     },
+    ...matrixBackwardVariants,
   ],
 
   choose(call, caps) {
-    const { size } = sizes(call);
+    const { size, tokens } = sizes(call);
     if (size % 4 !== 0 || size > 128) return 'plain';
     // Five times as fast as `registers` (T = 50, 77, 290, heads of 32 and 64; SwiftShader and lavapipe). SwiftShader compiles for 0.2
     // to 1 s more, which less work would win back in hundreds of runs only (2 shared cores, November 2026).
     if (caps.software && !quadObstacle(size, 96, caps) && this.flops(call) >= 2e6) return 'quads';
+    // Unmeasured on GPUs, as forward, and for the same operands.
+    const matrix = matrixBackwardVariants.find(({ lower }) => !isCannot(lower(call, caps)));
+    if (!caps.software && matrix && call.inputs[0]!.dtype === 'f16' && tokens >= 16) return matrix.name;
     // `blocked` reads two thirds of what `tiled` reads from workgroup memory, but fills 28 KiB of it with 64 invocations: unmeasured on
     // GPUs, it is left to the autotuner.
     return caps.software || size % 8 !== 0 ? 'registers' : 'tiled';
