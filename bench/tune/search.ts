@@ -81,7 +81,7 @@ const PHASES = { alone: 0.5, graph: 0.75 } as const;
 /** Turns of the last comparison whatever the budget: fewer could not tell anything. */
 const LEAST_LAST_TURNS = 10;
 /** And at most: a gain that more would show is hardly worth a table. */
-const MOST_LAST_TURNS = 40;
+const MOST_LAST_TURNS = 24;
 /** Of the graph's time: a smaller gain drowns in every noise. */
 const LEAST_GAIN = 0.002;
 
