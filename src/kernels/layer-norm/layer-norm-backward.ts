@@ -10,9 +10,13 @@ import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall, Operand } from '../../runtime/op';
 import { describe, sameShape, sizeOf } from '../../runtime/tensor-type';
+import { subgroupRowObstacle, subgroupRowPays } from '../subgroup-rows';
 import plainWgsl from './layer_norm_backward_plain.wgsl';
+import subgroupWgsl from './layer_norm_backward_subgroup.wgsl';
 import workgroupWgsl from './layer_norm_backward_workgroup.wgsl';
 import type { LayerNormAttrs } from './layer-norm';
+
+const colsOf = ({ inputs }: Pick<OpCall<LayerNormAttrs>, 'inputs'>) => inputs[0]!.shape.at(-1)!;
 
 function lowering(
   { inputs, attrs }: OpCall<LayerNormAttrs>,
@@ -22,7 +26,7 @@ function lowering(
   rowsPerWorkgroup: number,
 ): Lowering {
   const [x, , , addend] = inputs;
-  const COLS = x!.shape.at(-1)!;
+  const COLS = colsOf({ inputs });
   const ROWS = sizeOf(x!) / COLS;
   const bindings: Record<string, Operand> = {
     x: { input: 0 },
@@ -36,7 +40,10 @@ function lowering(
     dispatches: [
       {
         kernel: { name: `layer_norm_backward_${variant}`, wgsl },
-        constants: { ROWS, COLS, EPS: attrs.eps },
+        constants: {
+          ...{ ROWS, EPS: attrs.eps },
+          ...(variant === 'subgroup' ? { QUADS: COLS / 4, LANES: caps.subgroupMinSize } : { COLS }),
+        },
         types: { T: x!.dtype },
         flags: addend ? ['ADDEND'] : [],
         bindings,
@@ -72,10 +79,16 @@ export const layerNormBackwardOp: Op<LayerNormAttrs> = {
   variants: [
     { name: 'plain', lower: (call, caps) => lowering(call, caps, 'plain', plainWgsl, 16) },
     { name: 'workgroup', lower: (call, caps) => lowering(call, caps, 'workgroup', workgroupWgsl, 1) },
+    {
+      name: 'subgroup',
+      lower: (call, caps) =>
+        subgroupRowObstacle(colsOf(call), 4, caps) ?? lowering(call, caps, 'subgroup', subgroupWgsl, 1),
+    },
   ],
 
-  choose(_call, caps) {
-    return caps.software ? 'plain' : 'workgroup';
+  choose(call, caps) {
+    if (caps.software) return 'plain';
+    return subgroupRowPays(colsOf(call), 4, caps) ? 'subgroup' : 'workgroup';
   },
 
   flops: ({ inputs }) => 16 * sizeOf(inputs[0]!),

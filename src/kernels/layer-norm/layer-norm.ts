@@ -8,8 +8,9 @@
 import { foldGrid } from '../../runtime/capabilities';
 import { MlaLpError, ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
-import { type Cannot, isCannot, type Lowering, type Op, type OpCall } from '../../runtime/op';
+import type { Cannot, Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sameShape, sizeOf } from '../../runtime/tensor-type';
+import { subgroupRowObstacle, subgroupRowPays } from '../subgroup-rows';
 import plainWgsl from './layer_norm_plain.wgsl';
 import subgroupWgsl from './layer_norm_subgroup.wgsl';
 import workgroupWgsl from './layer_norm_workgroup.wgsl';
@@ -84,10 +85,8 @@ export const layerNormOp: Op<LayerNormAttrs> = {
       lower(call, caps): Lowering | Cannot {
         const { ROWS, COLS, EPS } = constants(call);
         const LANES = caps.subgroupMinSize;
-        if (COLS % 4 !== 0) return { cannot: `${COLS} columns are not a multiple of 4` };
-        if (!caps.subgroups || LANES < 4 || LANES !== caps.subgroupMaxSize) {
-          return { cannot: 'subgroups are not of one size from 4 on' };
-        }
+        const obstacle = subgroupRowObstacle(COLS, 4, caps);
+        if (obstacle) return obstacle;
         return {
           variant: 'subgroup',
           dispatches: [
@@ -106,11 +105,8 @@ export const layerNormOp: Op<LayerNormAttrs> = {
 
   choose(call, caps) {
     if (caps.software) return 'plain';
-    // Unmeasured on GPUs: no barrier instead of 18, and rows of at most 16 vec4 an invocation.
-    const { subgroupMinSize: lanes } = caps;
-    const { COLS } = constants(call);
-    const can = !isCannot(this.variants.find(({ name }) => name === 'subgroup')!.lower(call, caps));
-    return can && lanes >= 32 && COLS <= 64 * lanes ? 'subgroup' : 'workgroup';
+    // No barrier instead of 18.
+    return subgroupRowPays(constants(call).COLS, 4, caps) ? 'subgroup' : 'workgroup';
   },
 
   flops(call) {

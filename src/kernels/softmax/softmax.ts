@@ -9,9 +9,13 @@ import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
 import type { Lowering, Op, OpCall } from '../../runtime/op';
 import { describe, sizeOf } from '../../runtime/tensor-type';
+import { subgroupRowObstacle, subgroupRowPays } from '../subgroup-rows';
 import plainWgsl from './softmax_plain.wgsl';
+import subgroupWgsl from './softmax_subgroup.wgsl';
 import workgroupWgsl from './softmax_workgroup.wgsl';
 import { softmaxBackward } from './softmax-backward';
+
+const colsOf = ({ inputs }: Pick<OpCall<null>, 'inputs'>) => inputs[0]!.shape.at(-1)!;
 
 function lowering(
   { inputs }: OpCall<null>,
@@ -20,14 +24,14 @@ function lowering(
   wgsl: string,
   rowsPerWorkgroup: number,
 ): Lowering {
-  const COLS = inputs[0]!.shape.at(-1)!;
+  const COLS = colsOf({ inputs });
   const ROWS = sizeOf(inputs[0]!) / COLS;
   return {
     variant,
     dispatches: [
       {
         kernel: { name: `softmax_${variant}`, wgsl },
-        constants: { ROWS, COLS },
+        constants: { ROWS, COLS, ...(variant === 'subgroup' && { LANES: caps.subgroupMinSize }) },
         types: { T: inputs[0]!.dtype },
         bindings: { x: { input: 0 }, y: { output: 0 } },
         workgroups: foldGrid(Math.ceil(ROWS / rowsPerWorkgroup), caps),
@@ -49,11 +53,17 @@ export const softmaxOp: Op<null> = {
   variants: [
     { name: 'plain', lower: (call, caps) => lowering(call, caps, 'plain', plainWgsl, 16) },
     { name: 'workgroup', lower: (call, caps) => lowering(call, caps, 'workgroup', workgroupWgsl, 1) },
+    {
+      name: 'subgroup',
+      lower: (call, caps) =>
+        subgroupRowObstacle(colsOf(call), 1, caps) ?? lowering(call, caps, 'subgroup', subgroupWgsl, 1),
+    },
   ],
 
-  choose({ inputs }, caps) {
+  choose(call, caps) {
     // Two classes a pixel: a workgroup a row would idle.
-    return caps.software || inputs[0]!.shape.at(-1)! < 64 ? 'plain' : 'workgroup';
+    if (caps.software || colsOf(call) < 64) return 'plain';
+    return subgroupRowPays(colsOf(call), 1, caps) ? 'subgroup' : 'workgroup';
   },
 
   flops: ({ inputs }) => 5 * sizeOf(inputs[0]!),
