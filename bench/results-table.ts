@@ -7,6 +7,8 @@ export const BEGIN = '<!-- bench:table, written by npm run bench -- table -->';
 export const END = '<!-- bench:table end -->';
 
 const OURS = 'mla-lp';
+/** What stands as the case of what is left out for its storage type. */
+const ALL_IN = 'all in ';
 
 /** Rows that a reader of the README wants: what stands beside other engines, and whole images and steps. */
 function wanted({ suite, variant }: ReadRow): boolean {
@@ -36,7 +38,12 @@ const nameOf = ({ device }: ReadRecord) => device.description || device.name || 
 function section(record: ReadRecord, isFurther: boolean): string {
   const { device, versions, rows, ceilings, date, commit, othersCpuShare } = record;
   const software = device.software === true;
-  const engines = [...new Set(rows.map(({ engine }) => engine))].filter((engine) => engine !== OURS);
+  // Also those that have no such type: a column that says so.
+  const lacking = record.skipped.filter((one) => one.case.startsWith(ALL_IN)).map(({ variant }) => variant);
+  const order = Object.keys(versions);
+  const engines = [...new Set([...rows.map(({ engine }) => engine), ...lacking])]
+    .filter((engine) => engine !== OURS)
+    .sort((a, b) => order.indexOf(a) - order.indexOf(b));
   const told = [
     versions.node && `Node ${versions.node}`,
     versions.webgpu && `webgpu ${versions.webgpu}`,
@@ -93,7 +100,7 @@ const isSameWork = (a: ReadRow, b: ReadRow) =>
 
 /** What stands where an engine has no time. */
 function whyNone(own: ReadRow, engine: string, { skipped, failed }: ReadRecord): string {
-  const isAll = isAbout(own, engine, `all in ${own.dtype}`);
+  const isAll = isAbout(own, engine, ALL_IN + own.dtype);
   if (skipped.some(isAll)) return `no ${own.dtype}`;
   return [...failed, ...skipped].some(isAbout(own, engine)) ? 'failed' : '-';
 }

@@ -82,6 +82,11 @@ test('an engine without a time: it has not the type, it failed and why, or it wa
     'failed |',
     'no f16 |',
   ]);
+  const alone = record({
+    rows: [of('a', 'mla-lp', 'f16')],
+    skipped: [{ suite: 'peers', case: 'all in f16', variant: 'peer', reason: 'it has no f16' }],
+  });
+  expect(resultsTable([alone])).toMatch(/ share \| peer 1\.2 \|\n.*\n\| a \| f16 .* \| no f16 \|$/);
   expect(text).toMatch(/\n\npeer, b f32: out of \\\| memory$/);
   expect(text).toMatch(/other programs took 25% of the CPUs' time/);
 });
