@@ -3,8 +3,8 @@ import type { Tuning } from '../runtime/tuned';
 import { parseTunedFile, sameDevice, type TunedDevice, type TunedFile } from './tuned-table';
 
 /**
- * None so far. On lavapipe (Mesa 25.0.7) a ViT-B/32 of 4 blocks took 0.88 of the time with a table (0.84 to 0.95; November 2026), by kernels that
- * compile for half a second longer each: a gain after many images only, so that it is left to `npm run tune`.
+ * None so far: what `npm run tune` found on the devices that were measured, both software, pays after dozens of images only (docs/tuning.md), and
+ * is left to those who run as many.
  */
 const SHIPPED: readonly (readonly [name: string, file: unknown])[] = [];
 
