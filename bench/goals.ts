@@ -119,7 +119,11 @@ const isBatch = (row: ReadRow, batch: number) => new RegExp(`\\bbatch ${batch}$`
 function towerGoal(rows: readonly ReadRow[], { batch }: GoalChoice, dtype: 'f32' | 'f16'): Goal {
   const towers = rows.filter(
     (row) =>
-      row.suite === 'peers' && row.case.startsWith('tower ') && row.dtype === dtype && isBatch(row, batch),
+      row.suite === 'peers' &&
+      row.case.startsWith('tower ') &&
+      !/ of \d+ blocks\b/.test(row.case) &&
+      row.dtype === dtype &&
+      isBatch(row, batch),
   );
   return goal(
     `image tower, batch ${batch}, ${dtype}, times ONNX Runtime's WebGPU provider`,

@@ -7,6 +7,8 @@ export const BEGIN = '<!-- bench:table, written by npm run bench -- table -->';
 export const END = '<!-- bench:table end -->';
 
 const OURS = 'mla-lp';
+/** The variant of rows for which nothing special had to be done. */
+const CHOSEN = 'chosen';
 /** What stands as the case of what is left out for its storage type. */
 const ALL_IN = 'all in ';
 
@@ -21,7 +23,7 @@ function wanted({ suite, variant }: ReadRow): boolean {
 }
 
 const LEGEND =
-  "Median times; share: what the least work would take at the device's measured ceilings, over the median; columns of other engines: their time over ours, over 1 where we are faster.";
+  "Median times; share: what the least work would take at the device's measured ceilings, over the median; columns of other engines: their time over ours, over 1 where we are faster. Fewer than three runs are counted; an engine's way is named where it is not its own first choice.";
 
 /** Markdown: a section for each record, in the order given; further records of a device, one behind the other, stand under its name. */
 export function resultsTable(records: readonly ReadRecord[]): string {
@@ -69,11 +71,11 @@ function section(record: ReadRecord, isFurther: boolean): string {
   const timeOf = (own: ReadRow, engine: string) =>
     rows.find((row) => row.engine === engine && isSameWork(row, own));
   const body = shown.map((row) => [
-    [row.suite === 'peers' ? '' : row.suite, row.case, row.variant === 'chosen' ? '' : row.variant]
+    [row.suite === 'peers' ? '' : row.suite, row.case, row.variant === CHOSEN ? '' : row.variant]
       .filter(Boolean)
       .join(', '),
     row.dtype,
-    formatNumber(row.medianMs),
+    timeAndRuns(row),
     formatNumber(row.gflops || undefined),
     formatShare(row.share),
     ...engines.map((engine) => {
@@ -120,7 +122,15 @@ const isAbout =
 function ratioOf(own: ReadRow, other: ReadRow, software: boolean): string {
   const ratio =
     software && other.cpuMs && own.cpuMs ? other.cpuMs / own.cpuMs : other.medianMs / own.medianMs;
-  return `${ratio.toFixed(2)}x`;
+  const way = other.variant === undefined || other.variant === CHOSEN ? '' : ` (${other.variant})`;
+  return `${ratio.toFixed(2)}x${way}`;
+}
+
+/** A median of one or two runs is none. */
+function timeAndRuns({ medianMs, runs = 3 }: ReadRow): string {
+  return runs < 3
+    ? `${formatNumber(medianMs)} (${runs === 1 ? 'one run' : `${runs} runs`})`
+    : formatNumber(medianMs);
 }
 
 const withVersion = (versions: ReadRecord['versions']) => (engine: string) =>

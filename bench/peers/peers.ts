@@ -288,7 +288,7 @@ class Round {
         }
         const than = isOurs ? 'the float64 reference' : 'our result';
         const isLast = this.work.kind === 'gemm' || way === ways.length - 1;
-        const what = `differs from ${than} by ${error.toPrecision(2)} of its largest value; ${most.toPrecision(2)} may be`;
+        const what = `differs from ${than} by ${error.toPrecision(4)} of its largest value; ${most.toPrecision(2)} may be`;
         if (isLast) return this.#fail(peer, `wrong: it ${what}.`);
         // What f32 has shown to be wrong may hide in the rounding of f16.
         peer.wrongWays.add(name);

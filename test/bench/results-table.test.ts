@@ -57,6 +57,19 @@ test('a section for each device: who, when, what, and ratios to other engines', 
   );
 });
 
+test('one run is no median, and another way than the first choice is named', () => {
+  const row = { suite: 'peers', case: 'tower', dtype: 'f32' };
+  const [ours, peer] = [
+    { ...row, variant: 'chosen', engine: 'mla-lp', medianMs: 8, runs: 1 },
+    { ...row, variant: 'a detour', engine: 'peer', medianMs: 16, runs: 9 },
+  ];
+  expect(resultsTable([record({ rows: [ours, peer] })])).toContain(
+    '| tower | f32 | 8.000 (one run) | - | - | 2.00x (a detour) |',
+  );
+  expect(resultsTable([record({ rows: [{ ...ours, runs: 2 }, peer] })])).toContain('| 8.000 (2 runs) |');
+  expect(resultsTable([record({ rows: [{ ...ours, runs: 3 }, peer] })])).toContain('| 8.000 |');
+});
+
 test('an engine without a time: it has not the type, it failed and why, or it was not asked', () => {
   const row = { suite: 'peers', variant: 'chosen', medianMs: 1 };
   const of = (name: string, engine: string, dtype: string) => ({ ...row, case: name, engine, dtype });
