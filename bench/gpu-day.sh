@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # One call for a GPU that is lent for minutes: are the kernels right, then how fast is everything; a short table and the goals last.
 #
-#   bench/gpu-day.sh OUT [kernels] [ceilings] [gemm] [model] [growth] [peers] [pytorch] [tune]      without steps: all, about 20 minutes
+#   bench/gpu-day.sh OUT [kernels] [ceilings] [gemm] [model] [growth] [peers] [pytorch] [tune]      without steps: all; each has a time limit
 #
 # OUT gets a JSON record and a log a step. A step that fails or runs out of time is told of, and the others go on. Where one call may not take
 # so long, the steps can come in several with the same OUT: table and goals are always of all that lies there.
-# Needs `npm ci && npm run build`, or dist/ and the packages beside it (BENCH, for instance "node /tmp/gpu/dist/bench.js", says where),
+# Needs `npm ci && npm run build`, or dist/ and the packages beside it (BENCH, for instance "node elsewhere/dist/bench.js", says where),
 # and no network. BUDGET: seconds a row (1). LIMIT: seconds a command (300; peers 150 and 200). ALLOW_SOFTWARE=1 tries the script itself without a GPU, on
 # small models.
 set -uo pipefail

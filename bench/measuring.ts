@@ -74,7 +74,7 @@ export async function openGpu(): Promise<Gpu> {
   const choice = await acquireAdapter();
   const gpu = await Gpu.open(choice, await loadTuning(choice.adapter.info, choice.software));
   // As models do that may use them.
-  await checkMatrixUnits(gpu);
+  await checkMatrixUnits(gpu, { training: true });
   console.error(`${gpu.name}: ${gpu.choice.reason}`);
   for (const note of gpu.notes) console.error(note);
   return gpu;

@@ -48,7 +48,7 @@ def bench(args, dtype, batch):
 
     def work():
         with torch.inference_mode():
-            return run(images.to(args.device, kind)).float().cpu()
+            return run(images.to(args.device, non_blocking=True).to(kind)).float().cpu()
 
     if not work().isfinite().all():
         sys.exit("The result is not finite.")

@@ -63,7 +63,7 @@ export const attentionProbe: Probe<AttentionAttrs> = {
   // Where running maxima grow, the output is scaled.
   cases: (dtype) => [
     attentionCase(1, 77, 2, 64, { dtype, rising: true }),
-    attentionCase(1, 77, 2, 64, { dtype, causal: true }),
+    attentionCase(1, 77, 2, 64, { dtype, causal: true, saveLse: true }),
   ],
 };
 
@@ -76,35 +76,55 @@ export const attentionBackwardProbe: Probe<AttentionBackwardAttrs> = {
   ],
 };
 
-const checked = new WeakMap<Gpu, Promise<void>>();
+/** Questions that were asked, and their answers' ends. */
+const asked = new WeakMap<Gpu, Map<string, Promise<void>>>();
 
-/**
- * Before anything is planned that may use matrix units. Where they give other sums than the reference, or a kernel does not
- * compile, the device goes on without them and `gpu.notes` says so. Once a device; nothing to do where there are none.
- * @throws DeviceLostError
- */
-export function checkMatrixUnits(gpu: Gpu): Promise<void> {
-  const known = checked.get(gpu);
-  if (known) return known;
-  const work = (async () => {
-    if (gpu.caps.matrixConfigs.length === 0) return;
-    const inF32 = await faultOf(gpu, 'f32');
-    if (inF32 !== undefined) gpu.withoutMatrixUnits(inF32, 'f32');
-    const inF16 = gpu.caps.f16 ? await faultOf(gpu, 'f16') : undefined;
-    if (inF16 !== undefined) gpu.withoutMatrixUnits(inF16);
-  })();
-  checked.set(gpu, work);
-  return work;
+function once(gpu: Gpu, question: string, ask: () => Promise<void>): Promise<void> {
+  const known = asked.get(gpu) ?? new Map<string, Promise<void>>();
+  asked.set(gpu, known);
+  const answer = known.get(question) ?? ask();
+  known.set(question, answer);
+  return answer;
 }
 
-async function faultOf(gpu: Gpu, dtype: FactorType): Promise<string | undefined> {
-  const of = <A>(probe: Probe<A>) => probe.variants.map((variant) => matrixFault(gpu, probe, variant, dtype));
-  // CPUs compile attention's for half a minute, and neither `choose` nor the autotuner takes kernels with barriers there.
-  const faults = await Promise.all([
-    ...of(gemmProbe),
-    ...(gpu.caps.software ? [] : [...of(attentionProbe), ...of(attentionBackwardProbe)]),
-  ]);
-  return faults.find((fault) => fault !== undefined);
+/**
+ * Before anything is planned that may use matrix units. Where GEMM on them gives other sums than the reference, or does not compile, the
+ * device goes on without them; where attention does, without that variant. `gpu.notes` says so. Once a device; nothing to do where there are
+ * none.
+ * @param training also asks for what only training needs.
+ * @throws DeviceLostError
+ */
+export async function checkMatrixUnits(gpu: Gpu, { training = false } = {}): Promise<void> {
+  if (gpu.caps.matrixConfigs.length === 0) return;
+  await once(gpu, 'detection', async () => {
+    await Promise.all([askGemm(gpu), askEach(gpu, attentionProbe)]);
+  });
+  if (training) await once(gpu, 'training', () => askEach(gpu, attentionBackwardProbe));
+}
+
+/** All else stands on these sums. */
+async function askGemm(gpu: Gpu): Promise<void> {
+  const faultIn = async (dtype: FactorType) => {
+    const faults = await Promise.all(
+      gemmProbe.variants.map((name) => matrixFault(gpu, gemmProbe, name, dtype)),
+    );
+    return faults.find((fault) => fault !== undefined);
+  };
+  const [inF32, inF16] = await Promise.all([faultIn('f32'), gpu.caps.f16 ? faultIn('f16') : undefined]);
+  if (inF32 !== undefined) gpu.withoutMatrixUnits(inF32, 'f32');
+  if (inF16 !== undefined) gpu.withoutMatrixUnits(inF16);
+}
+
+async function askEach<A>(gpu: Gpu, probe: Probe<A>): Promise<void> {
+  // CPUs compile these for half a minute, and neither `choose` nor the autotuner takes kernels with barriers there.
+  if (gpu.caps.software) return;
+  const dtypes: readonly FactorType[] = gpu.caps.f16 ? ['f32', 'f16'] : ['f32'];
+  const work = probe.variants.map(async (variant) => {
+    const faults = await Promise.all(dtypes.map((dtype) => matrixFault(gpu, probe, variant, dtype)));
+    const fault = faults.find((one) => one !== undefined);
+    if (fault !== undefined) gpu.withoutVariant(probe.op.name, variant, fault);
+  });
+  await Promise.all(work);
 }
 
 /** What is wrong with results of a variant on a device; undefined when they are right or the variant does not run there. */
@@ -127,9 +147,12 @@ export async function matrixFault<A>(
       values[`x${i}${o}`] = type.dtype === 'f16' ? decodeF16(encodeF16(numbers)) : numbers;
       return g.input(`x${i}${o}`, type.dtype, type.shape);
     });
-    g.output(`y${i}`, g.apply(op, operands, attrs)[0]!);
     const exact = operands.map((_, o) => Float64Array.from(values[`x${i}${o}`]!));
-    wanted.set(`y${i}`, reference(exact, call)[0]!);
+    const want = reference(exact, call);
+    for (const [r, result] of g.apply(op, operands, attrs).entries()) {
+      g.output(`y${i}${r}`, result);
+      wanted.set(`y${i}${r}`, want[r]!);
+    }
   }
   const store = new BufferStore(gpu);
   let executable: Executable | undefined;

@@ -15,8 +15,8 @@ export interface MatrixUnits {
 }
 
 /**
- * The first configuration that `fits`, for the products of `factors`. Sums are f32, and no factor loses bits: f16 where all of them
- * are, else f32, which few devices have. Drivers list first what they prefer. Kernels count on subgroups of one size.
+ * The first configuration that `fits`, for the products of `factors`. Sums are f32, and no operand loses bits: f16 where all of them
+ * are, else f32, which few devices have. (Attention's weights, which it makes itself, are rounded to the same type.) Drivers list first what they prefer. Kernels count on subgroups of one size.
  */
 export function matrixUnits(
   caps: Capabilities,

@@ -17,6 +17,8 @@ export interface Capabilities {
   readonly maxWorkgroupsPerDimension: number;
   /** What was measured on this device; `plan` asks it before `choose`. */
   readonly tuned?: TunedTable;
+  /** Variants ("op name") that computed wrongly on this device when they were asked; they do not apply there. */
+  readonly refused?: readonly string[];
   /** What matrix units offer to subgroups, preferred ones first; empty without the feature. */
   readonly matrixConfigs: readonly MatrixConfig[];
 }

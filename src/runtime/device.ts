@@ -136,6 +136,12 @@ export class Gpu {
     this.notes.push(`The matrix units of ${this.name}${which} are not used: ${reason}.`);
   }
 
+  /** For plans from here on: one variant of an op that computed wrongly. */
+  withoutVariant(op: string, variant: string, reason: string): void {
+    this.#caps = { ...this.#caps, refused: [...(this.#caps.refused ?? []), `${op} ${variant}`] };
+    this.notes.push(`Variant ${variant} of ${op} is not used on ${this.name}: ${reason}.`);
+  }
+
   /** What the adapter is called on screen. */
   get name(): string {
     return describeAdapter(this.info);

@@ -23,8 +23,6 @@ export interface RunOptions {
   readonly wanted?: readonly string[];
   /** Outputs to copy on the device, each over its slices one after another (what is left over is dropped). */
   readonly copyTo?: Readonly<Record<string, readonly DeviceSlice[]>>;
-  /** Called when the device's queue has all of the run: what is submitted from there on comes after it. */
-  readonly onSubmitted?: () => void;
   readonly observe?: RunObserver;
 }
 
@@ -156,6 +154,14 @@ export class Executable {
     inputs: Readonly<Record<string, RunInput>>,
     options: RunOptions = {},
   ): Promise<Record<string, OutputData>> {
+    return this.#run(inputs, options);
+  }
+
+  #run(
+    inputs: Readonly<Record<string, RunInput>>,
+    options: RunOptions,
+    onSubmitted?: () => void,
+  ): Promise<Record<string, OutputData>> {
     return this.#enqueue(async (submitted) => {
       const begun = performance.now();
       const { failures } = this.gpu;
@@ -172,7 +178,7 @@ export class Executable {
       const outputs = await this.#finish(encoder, options.wanted ?? [...this.plan.outputs.keys()], () => {
         from = performance.now();
         submitted();
-        options.onSubmitted?.();
+        onSubmitted?.();
       });
       options.observe?.('device', from, performance.now());
       this.gpu.checkSince(failures);
@@ -193,7 +199,7 @@ export class Executable {
     const submitted = new Promise<void>((done) => {
       onSubmitted = done;
     });
-    const outputs = this.run(inputs, { ...options, onSubmitted });
+    const outputs = this.#run(inputs, options, onSubmitted);
     outputs.catch(() => {});
     await Promise.race([submitted, outputs]);
     return { outputs };

@@ -2,6 +2,7 @@
  * Trains adapters and prompts of MLA-LP, or what another method trains (`methods.ts`), on one device: frozen CLIP, our own
  * backward, the optimiser on the GPU. Knows samples as numbers only; files, images and screens are the callers'.
  */
+import { checkMatrixUnits } from '../kernels/matrix-check';
 import { augmentations } from '../kernels/warp/augmentations';
 import type { Clip } from '../model/clip';
 import { tokensOf } from '../model/clip-config';
@@ -65,7 +66,10 @@ export interface StepRecord {
   readonly rate: number;
   /** Images in the batch. */
   readonly images: number;
-  /** Wall-clock time: reading images and frozen blocks, forward and backward, update. */
+  /**
+   * Wall-clock time until the device has all of the step (reading images, frozen blocks where features are not kept yet, and in a
+   * first step compiling), from then until its gradients are computed, and until the update is read back.
+   */
   readonly ms: { readonly prepare: number; readonly gradient: number; readonly update: number };
 }
 
@@ -89,6 +93,9 @@ const FIRST_SCALE = 4096;
 const LARGEST_SCALE = 65536;
 /** Steps without overflow after which the scale doubles (Micikevicius et al. 2018, section 3.2). */
 const PATIENCE = 500;
+
+/** Bytes of inputs that may be handed over to the device before it has used them. */
+const MOST_QUEUED = 64 * 1024 * 1024;
 
 /** Bytes of decoded masks that stay in memory. */
 const MASK_BYTES = 512 * 1024 * 1024;
@@ -159,6 +166,7 @@ export class Trainer {
       throw new OptionError('Training needs normal and abnormal images.', 'Give at least one of each.');
     }
     const { gpu, config, precision } = clip;
+    if (precision === 'f16' || gpu.tuning) await checkMatrixUnits(gpu, { training: true });
     const text = await textSide(clip, options, sentences, object);
     const kind = trainedMethod(method);
     if (!kind.labels && !samples.every((s) => s.hasMask))
@@ -262,6 +270,7 @@ export class Trainer {
    */
   async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StepRecord, void, undefined> {
     if (this.#busy) throw new OptionError('This trainer is running already.', 'Use one loop a trainer.');
+    this.#assertWhole();
     this.#busy = true;
     try {
       while (this.step < this.totalSteps) {
@@ -276,11 +285,7 @@ export class Trainer {
 
   /** Everything a resumed run needs, or with `model` only what detection needs. Call it between steps. */
   async state(what: 'training' | 'model' = 'training'): Promise<TrainingState> {
-    if (this.#underway)
-      throw new OptionError(
-        `Step ${this.step + 1} has not ended, or failed midway: its parameters are of no use.`,
-        'Call it between steps; after a failure go on from the last saved state.',
-      );
+    this.#assertWhole();
     const { parameters } = this.graph;
     const values = new Map<string, SavedTensor>();
     for (const { name, shape } of parameters)
@@ -325,6 +330,15 @@ export class Trainer {
       metadata.set('normals', JSON.stringify(normals));
     }
     return { parameters: values, slots, metadata };
+  }
+
+  /** @throws OptionError within a step, and after one that failed when the device had it: nobody knows what it changed. */
+  #assertWhole(): void {
+    if (!this.#underway) return;
+    throw new OptionError(
+      `Step ${this.step + 1} has not ended, or failed midway: its parameters are of no use.`,
+      'Wait for the step; after a failure go on from the last saved state.',
+    );
   }
 
   /**
@@ -375,6 +389,7 @@ export class Trainer {
 
   /** The memory bank with the present parameters, row by row and tensor by tensor: f32 chunks in the order of `bankTensors`. */
   async *memoryBank(): AsyncGenerator<Float32Array<ArrayBuffer>> {
+    this.#assertWhole();
     const { batch, config } = this.graph;
     const items = this.#normalItems();
     const size = tokensOf(this.graph) * config.embed;
@@ -562,11 +577,17 @@ export class Trainer {
     const { batch } = this.graph;
     const masked = items.filter((item) => this.#sampleOf(item).hasMask).length;
     const parts: Promise<unknown>[] = [];
+    let queued = 0;
     for (let first = 0; first < items.length; first += batch) {
       const part = items.slice(first, first + batch);
       const inputs = await this.#inputs(part, { masks, first: first === 0, count: items.length, masked });
       const executable = await this.#executable(masks ? 'masks' : 'labels');
       parts.push((await executable.start(inputs, { wanted: [] })).outputs);
+      queued += bytesOf(inputs);
+      if (queued < MOST_QUEUED) continue;
+      // What is handed over waits in the implementation's memory until its turn comes.
+      await parts.at(-1);
+      queued = 0;
     }
     const done = Promise.all(parts);
     done.catch(() => {});
@@ -765,6 +786,11 @@ export class Trainer {
     }
     return executable;
   }
+}
+
+/** Of inputs that are uploaded. */
+function bytesOf(inputs: Readonly<Record<string, RunInput>>): number {
+  return Object.values(inputs).reduce((sum, data) => sum + ('byteLength' in data ? data.byteLength : 0), 0);
 }
 
 /** `items`, filled up with the first of them. */

@@ -75,6 +75,23 @@ test.each(table)('%s, B=%i T=%i heads=%ix%i: %s, %s', (device, batch, tokens, he
   expect(attentionBackwardOp.choose({ inputs, outputs: [], attrs }, caps)).toBe(back);
 });
 
+test('a variant that computed wrongly on a device is passed over there', () => {
+  const call = (dtype: Dtype) => ({
+    inputs: [qkvOf(dtype, 1, 290, 16, 64)],
+    outputs: [],
+    attrs: { heads: 16, causal: false, saveLse: true },
+  });
+  const without = (...refused: string[]) => ({ ...DEVICES['matrix GPU'], refused });
+  expect(attentionOp.choose(call('f16'), without('attention matrix_32x64'))).toBe('matrix_16x32');
+  const all = attentionOp.variants.map(({ name }) => `attention ${name}`);
+  expect(attentionOp.choose(call('f16'), without(...all))).toBe('blocked_32x32');
+  // The gradient's are its own.
+  expect(attentionBackwardOp.choose(call('f16'), without(...all))).toBe('matrix_32x32');
+  expect(attentionBackwardOp.choose(call('f16'), without('attention_backward matrix_32x32'))).toBe(
+    'matrix_16x16',
+  );
+});
+
 // Only where both the device and the operands are made for them.
 test.each([
   ['matrix GPU', 'f16', 1, 290, 16, 64, 'matrix_32x64', 'matrix_32x32'],

@@ -120,7 +120,7 @@ test('a tile is divided so that nothing is left over, or not at all', () => {
 test.each([
   ['attention', attention, 'matrix_16x32'],
   ['its gradient', attentionBackward, 'matrix_16x16'],
-] as const)('%s: factors keep their bits, f32 never becomes f16', (_name, suite, variant) => {
+] as const)('%s: operands keep their bits, f32 never becomes f16', (_name, suite, variant) => {
   const typeWith = (dtype: string, component: string, result = 'f32') => {
     const one = suite.cases.find(({ name }) => name.startsWith(`${dtype} B=2 T=50`))!;
     const caps = withConfig(LARGE, { component, result, M: 8, N: 8, K: 8 });

@@ -9,6 +9,29 @@ import { tinyCase } from './tiny';
 
 const SIZE = 56;
 
+test('after a failure of the device within a step nothing goes on from what it left', async () => {
+  const spy = await openSpiedDevice({ hold: true });
+  const { weights, init, samples } = await tinyCase(SIZE);
+  const clip = new Clip(spy.gpu, weights, readClipConfig(weights), 'f32');
+  const trainer = await Trainer.create(clip, samples, {
+    preset: PAPER,
+    imageSize: SIZE,
+    batch: 2,
+    init,
+    steps: 2,
+  });
+  const step = trainer.run().next();
+  const until = performance.now() + 20_000;
+  while (spy.count('map') === 0 && performance.now() < until)
+    await new Promise((done) => setTimeout(done, 0));
+  spy.fail('it broke');
+  spy.finish();
+  await expect(step).rejects.toThrow('it broke');
+  await expect(trainer.run().next()).rejects.toThrow(/Step 1 has not ended, or failed midway/);
+  await expect(trainer.state()).rejects.toThrow(/of no use/);
+  await trainer.destroy();
+});
+
 test('a step in parts is handed over whole, update included, before its one readback', async () => {
   const spy = await openSpiedDevice({ hold: true });
   const { weights, init, samples } = await tinyCase(SIZE);

@@ -438,6 +438,36 @@ test('the memory bank holds the normal images features of every stage and head',
   await trainer.destroy();
 });
 
+test('f16: a step in parts whose gradients overflow is tried again, to the bits of one that did not', async (context) => {
+  context.skip(!gpu.caps.f16, `${gpu.name} has no shader-f16`);
+  const half = new Clip(gpu, weights, readClipConfig(weights), 'f16');
+  const oneStep = async (resume?: TrainingState) => {
+    const settings = {
+      ...BASE,
+      augment: false,
+      batch: 4,
+      microBatch: 2,
+      steps: 2,
+      ...(resume && { resume }),
+    };
+    const trainer = await Trainer.create(half, samples, settings);
+    await trainer.run().next();
+    const state = await trainer.state();
+    await trainer.destroy();
+    return state;
+  };
+  const first = await oneStep();
+  const from = (value: number) => ({
+    ...first,
+    metadata: new Map(first.metadata).set('scale', JSON.stringify({ value, calm: 0 })),
+  });
+  const retried = await oneStep(from(2 ** 26));
+  const { value } = JSON.parse(retried.metadata.get('scale')!) as { value: number };
+  expect(value).toBeLessThan(2 ** 26);
+  expect(bytesOf(await oneStep(from(value))).equals(bytesOf(retried))).toBe(true);
+  await half.close().catch(() => {});
+});
+
 test('f16: frozen weights and activations in half, the curve within 2 %', async (context) => {
   context.skip(!gpu.caps.f16, `${gpu.name} has no shader-f16`);
   const half = new Clip(gpu, weights, readClipConfig(weights), 'f16');

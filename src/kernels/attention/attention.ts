@@ -140,7 +140,7 @@ export const attentionOp: Op<AttentionAttrs> = {
     // in half the time (T = 77, 290, heads of 64; 2 shared cores, November 2026).
     if (caps.software && !quadObstacle(size, 128, caps)) return 'quads';
     if (caps.software) return 'registers';
-    // Unmeasured on GPUs, as what follows. f16 alone keeps its digits there; fewer than 16 tokens leave most of a tile empty, and larger
+    // Unmeasured on GPUs, as what follows. Operands in f16 lose nothing there (weights of keys are rounded to f16); fewer than 16 tokens leave most of a tile empty, and larger
     // tiles are for the autotuner.
     const matrix = matrixVariants.find(({ lower }) => !isCannot(lower(call, caps)));
     if (matrix && call.inputs[0]!.dtype === 'f16' && tokens >= 16) return matrix.name;

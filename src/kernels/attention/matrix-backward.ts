@@ -35,7 +35,7 @@ const TILES: readonly MatrixTile[] = [
 
 function lowerMatrix(call: AttentionBackwardCall, tile: MatrixTile, caps: Capabilities): Lowering | Cannot {
   const { batch, tokens, heads, size } = sizes(call);
-  const found = divide(call.inputs[0]!, size, tile, caps);
+  const found = divide('attention_backward', call.inputs[0]!, size, tile, caps);
   if ('cannot' in found) return found;
   const { type } = found.units;
   const { rows: BR, columns: BS } = tile;

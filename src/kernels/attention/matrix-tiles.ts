@@ -22,13 +22,17 @@ export interface Division {
 
 export const matrixName = ({ rows, columns }: MatrixTile) => `matrix_${rows}x${columns}`;
 
-/** The first of a tile's splits, and the first configuration in it, of which nothing is left over. */
+/** The first of a tile's splits, and the first configuration in it, of which nothing is left over. @param op whose tile it is. */
 export function divide(
+  op: string,
   qkv: TensorType,
   size: number,
-  { rows, columns, splits }: MatrixTile,
+  tile: MatrixTile,
   caps: Capabilities,
 ): Division | Cannot {
+  const { rows, columns, splits } = tile;
+  if (caps.refused?.includes(`${op} ${matrixName(tile)}`))
+    return { cannot: 'it computed wrongly on this device' };
   const obstacle = sizeObstacle(size, 4, 128);
   if (obstacle) return obstacle;
   let cannot: Cannot | undefined;

@@ -45,7 +45,7 @@ const TILES: readonly MatrixTile[] = [
 
 function lowerMatrix(call: AttentionCall, tile: MatrixTile, caps: Capabilities): Lowering | Cannot {
   const { batch, tokens, heads, size } = sizes(call);
-  const found = divide(call.inputs[0]!, size, tile, caps);
+  const found = divide('attention', call.inputs[0]!, size, tile, caps);
   if ('cannot' in found) return found;
   const { type } = found.units;
   const { rows: BQ, columns: BK } = tile;
