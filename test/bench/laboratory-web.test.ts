@@ -28,7 +28,8 @@ test('own kernels are checked and timed in a browser', { timeout: 240_000 }, asy
 
   await page.getByRole('combobox', { name: 'Operation' }).selectOption('softmax');
   await page.getByRole('textbox', { name: 'Shape' }).fill('3x5x7x');
-  await page.getByRole('checkbox', { name: 'workgroup' }).uncheck();
+  for (const name of ['workgroup', 'subgroup'])
+    await page.getByRole('checkbox', { name, exact: true }).uncheck();
   await page.getByLabel(/Seconds for each/).fill('0.01');
   await run('');
   const alert = page.getByRole('alert');
