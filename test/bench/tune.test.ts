@@ -328,7 +328,7 @@ describe('on a device', async () => {
   const path = join(folder, 'table.json');
 
   // Slow enough that other work on the machine does not hide it.
-  const op = doubleOp(2000);
+  const op = doubleOp(1500);
   const type = { dtype: 'f32' as const, shape: [512] };
   const suites = [anySuite(doubleSuite(op, [type]))];
   const graph = new Graph();

@@ -110,22 +110,6 @@ test('few-shot: the bank of the valid split, scaled and mixed as the protocol sa
   });
 });
 
-test('results never stand beside tables of another evaluation', async () => {
-  const out = join(root, 'again');
-  await evaluate('plain', '--out', out);
-  const earlier = readFileSync(join(out, 'results.json'), 'utf8');
-  // The second evaluation stops between its tables.
-  rmSync(join(out, 'images.csv'));
-  mkdirSync(join(out, 'images.csv'));
-  const { code } = await runCli(['eval', join(root, 'plain'), ...TINY, '--out', out]);
-  expect(code).not.toBe(0);
-  expect(existsSync(join(out, 'results.json'))).toBe(false);
-  expect(readFileSync(join(out, 'results.json.previous'), 'utf8')).toBe(earlier);
-  rmSync(join(out, 'images.csv'), { recursive: true });
-  await evaluate('plain', '--out', out);
-  expect(readdirSync(out).sort()).toEqual(['images.csv', 'images.jsonl', 'report.html', 'results.json']);
-});
-
 test('two shards, merged, are one run', async () => {
   const [whole, parts, merged] = ['whole', 'parts', 'merged'].map((name) => join(root, name)) as [
     string,
@@ -145,16 +129,8 @@ test('two shards, merged, are one run', async () => {
     ]);
     expect(code, stderr).toBe(0);
   }
-  const { stdout, code, stderr } = await runCli([
-    'merge',
-    parts,
-    '--out',
-    merged,
-    '--resamples',
-    '50',
-    '--json',
-    '--quiet',
-  ]);
+  const merge = () => runCli(['merge', parts, '--out', merged, '--resamples', '50', '--json', '--quiet']);
+  const { stdout, code, stderr } = await merge();
   expect(code, stderr).toBe(0);
   expect(JSON.parse(stdout)).toEqual(one);
   const record = (folder: string) => {
@@ -167,6 +143,19 @@ test('two shards, merged, are one run', async () => {
   };
   expect(record(merged).rest).toEqual(record(whole).rest);
   expect(record(merged).commands).toHaveLength(3);
+
+  // Results never stand beside tables of another evaluation: here the second one stops between its tables.
+  const results = join(merged, 'results.json');
+  const earlier = readFileSync(results, 'utf8');
+  rmSync(join(merged, 'images.csv'));
+  mkdirSync(join(merged, 'images.csv'));
+  expect((await merge()).code).not.toBe(0);
+  expect(existsSync(results)).toBe(false);
+  expect(readFileSync(`${results}.previous`, 'utf8')).toBe(earlier);
+  rmSync(join(merged, 'images.csv'), { recursive: true });
+  expect((await merge()).code).toBe(0);
+  expect(readdirSync(merged)).not.toContain('results.json.previous');
+  expect(record(merged).rest).toEqual(record(whole).rest);
 });
 
 describe('what cannot be', () => {

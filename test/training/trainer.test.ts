@@ -11,6 +11,7 @@ import { fixedColumns } from '../../src/model/fixed-columns';
 import { AUTHORS, PAPER } from '../../src/model/presets';
 import { fixedPrompts, type PromptSet } from '../../src/model/prompts';
 import { AbortedError, OptionError, OutOfMemoryError, ValueError } from '../../src/runtime/errors';
+import { kernelsIdentity, kernelsNote } from '../../src/training/resumable';
 import type { TrainingSample } from '../../src/training/samples';
 import type { TrainingState } from '../../src/training/state';
 import { type StepRecord, Trainer, type TrainerSettings } from '../../src/training/trainer';
@@ -75,18 +76,19 @@ test('a resumed run goes on as if nothing had happened', async () => {
 
 test('a run that goes on with other kernels says so', async () => {
   const { state } = await train(1);
-  const described = async (kernels?: string) => {
-    const saved = { ...state, metadata: new Map(state.metadata) };
-    if (kernels !== undefined) saved.metadata.set('kernels', kernels);
-    const trainer = await Trainer.create(clip, samples, { ...BASE, steps: 6, resume: saved });
-    const text = trainer.describe();
-    await trainer.destroy();
-    return text;
-  };
-  expect(await described()).not.toContain('bit by bit');
-  expect(await described(`none on ${gpu.name}`)).not.toContain('bit by bit');
-  expect(await described(`1234-5 on ${gpu.name}`)).toContain('another table of tuned kernels');
-  expect(await described('none on some GPU')).toContain('another adapter');
+  const now = kernelsIdentity(gpu);
+  expect(state.metadata.get('kernels')).toBe(now);
+  const saved = (kernels: string) => ({
+    ...state,
+    metadata: new Map(state.metadata).set('kernels', kernels),
+  });
+  expect(kernelsNote(state, now)).toBeUndefined();
+  expect(kernelsNote({ ...state, metadata: new Map() }, now)).toBeUndefined();
+  expect(kernelsNote(saved('none on some GPU'), now)).toContain('another adapter');
+  const resume = saved(`1234-5 on ${gpu.name}`);
+  const trainer = await Trainer.create(clip, samples, { ...BASE, steps: 6, resume });
+  expect(trainer.describe()).toContain('another table of tuned kernels');
+  await trainer.destroy();
 });
 
 // Adam: test/training/parity.test.ts.
