@@ -1,6 +1,8 @@
 /** The project's goals for speed, memory and growth, from the records of one device: wanted and got, losses as openly as wins. */
+
 import { ratiosOf } from './peers/ratios';
 import type { ReadRecord, ReadRow } from './read-record';
+import { OURS } from './record';
 import { formatNumber, formatShare } from './table';
 
 export interface Goal {
@@ -19,7 +21,6 @@ export interface GoalChoice {
   readonly batch: number;
 }
 
-const OURS = 'mla-lp';
 const PYTORCH = /^pytorch /;
 const ORT = 'onnxruntime-webgpu';
 const MISSING = 'not measured';

@@ -1,5 +1,11 @@
 /** Repeats measurements in turns, so that load on the machine falls on all of them alike. */
 
+/** CPU time of this process, ms. @param since an earlier `process.cpuUsage()`; all of it without. */
+export function cpuMs(since?: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1000;
+}
+
 /** One thing to time: an engine's way to compute a case. */
 export interface Contender {
   /** One repetition, ms. NaN: it can run no more. */

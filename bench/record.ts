@@ -3,6 +3,11 @@ import type { AdapterSource } from '../src/runtime/adapter';
 import type { Gpu } from '../src/runtime/device';
 import { type Summary, summarise } from './stats';
 
+/** Our name among engines. */
+export const OURS = 'mla-lp';
+/** The variant of rows for which nothing special had to be done. */
+export const CHOSEN = 'chosen';
+
 /** The least work: floating-point operations, and bytes that must move when each operand moves once. */
 export interface Floor {
   readonly flops: number;
@@ -119,7 +124,7 @@ export function rowOf(
   const summary = summarise(ms);
   const { floor, dtype } = what;
   return {
-    engine: 'mla-lp',
+    engine: OURS,
     ...what,
     ...summary,
     gflops: floor.flops / (summary.medianMs * 1e6),

@@ -1,14 +1,11 @@
 /** The table of the README, from the records of named devices. */
 import type { ReadRecord, ReadRow } from './read-record';
-import type { LeftOut } from './record';
+import { CHOSEN, type LeftOut, OURS } from './record';
 import { formatNumber, formatShare } from './table';
 
 export const BEGIN = '<!-- bench:table, written by npm run bench -- table -->';
 export const END = '<!-- bench:table end -->';
 
-const OURS = 'mla-lp';
-/** The variant of rows for which nothing special had to be done. */
-const CHOSEN = 'chosen';
 /** What stands as the case of what is left out for its storage type. */
 const ALL_IN = 'all in ';
 

@@ -1,5 +1,5 @@
 /** Aligned text tables. */
-import type { BenchRecord, Ceilings, Row } from './record';
+import { type BenchRecord, type Ceilings, CHOSEN, OURS, type Row } from './record';
 
 /** Columns as wide as their widest cell, two spaces apart; the first `left` of them aligned left, the rest right. */
 export function formatTable(
@@ -54,10 +54,10 @@ const OPTIONAL: readonly (readonly [string, (row: Row) => number | undefined])[]
 /** One suite's rows. The floor's columns are last: MFLOP that must be computed, MB that must move. */
 export function formatRows(rows: readonly Row[]): string {
   const optional = OPTIONAL.filter(([, value]) => rows.some((row) => value(row) !== undefined));
-  const engines = rows.some(({ engine }) => engine !== 'mla-lp');
+  const engines = rows.some(({ engine }) => engine !== OURS);
   const body = rows.map((row) => [
     row.case,
-    engines ? [row.engine, row.variant].filter((text) => text !== 'chosen').join(', ') : row.variant,
+    engines ? [row.engine, row.variant].filter((text) => text !== CHOSEN).join(', ') : row.variant,
     row.dtype,
     formatNumber(row.medianMs),
     formatNumber(row.p10Ms),
@@ -95,7 +95,7 @@ export function formatHeader({
 }: RecordHead): string {
   const software = Object.entries(versions).flatMap(([name, version]) => {
     if (typeof version !== 'string') return [];
-    return name === 'mla-lp' && commit ? `${name} ${version} at ${commit}` : `${name} ${version}`;
+    return name === OURS && commit ? `${name} ${version} at ${commit}` : `${name} ${version}`;
   });
   const lines = [
     `${device.name} (${device.source})`,

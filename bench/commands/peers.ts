@@ -8,6 +8,7 @@ import { findSwiftShaderArchive, unpackSwiftShader } from '../../src/platform/no
 import type { Gpu } from '../../src/runtime/device';
 import { measureCeilings } from '../ceiling/ceiling';
 import type { BenchCommand } from '../command';
+import { cpuMs } from '../measure';
 import {
   assertWritable,
   type MeasuringFlags,
@@ -17,13 +18,14 @@ import {
   writeJson,
 } from '../measuring';
 import { measuringOptions, modelOption, numberList, precisionOption, seconds } from '../options';
-import { ENGINES, OURS } from '../peers/engines';
+import { ENGINES } from '../peers/engines';
 import { MachineLoad } from '../peers/machine-load';
 import { HOW_TO_INSTALL, installPeers, isInstalled } from '../peers/packages';
 import type { Launch } from '../peers/peer-process';
 import { benchPeers, SUITE } from '../peers/peers';
 import { formatRatios, ratiosOf } from '../peers/ratios';
 import { KINDS, type WorkKind, worksOf } from '../peers/workloads';
+import { OURS } from '../record';
 import { Session } from '../session';
 import { formatRecord } from '../table';
 
@@ -147,8 +149,7 @@ export const peersCommand: BenchCommand = {
       session.skipped.push(...skipped);
       session.failed.push(...failed);
       session.notes.push(...notes);
-      const { user, system } = process.cpuUsage(spent);
-      const othersCpuShare = load.othersShare(cpuS + (user + system) / 1e6);
+      const othersCpuShare = load.othersShare(cpuS + cpuMs(spent) / 1000);
       const record = { ...(await recordOf(session, ceilings, date, versions)), othersCpuShare };
       const ratios = ratiosOf(rows, OURS);
       console.log(formatRecord(record));

@@ -11,7 +11,7 @@ import { Graph } from '../../src/runtime/graph';
 import { sizeOf, tensorType } from '../../src/runtime/tensor-type';
 import { type AddRepetition, GraphTimer, storeOf } from '../graph-timer';
 import { interleave } from '../measure';
-import { type Ceilings, rowOf } from '../record';
+import { type Ceilings, CHOSEN, rowOf } from '../record';
 import type { Session } from '../session';
 import { assertFinite, floorOf } from './floor';
 
@@ -37,7 +37,7 @@ export async function benchBlock(
       { budgetMs: session.budgetMs, onDone: bar.step },
     );
     for (const [i, { dtype, floor }] of blocks.entries()) {
-      const what = { suite: 'block', case: `ViT-L/14, ${TOKENS} tokens`, variant: 'chosen', dtype, floor };
+      const what = { suite: 'block', case: `ViT-L/14, ${TOKENS} tokens`, variant: CHOSEN, dtype, floor };
       session.rows.push(rowOf(what, times[i]!, ceilings));
     }
   } finally {

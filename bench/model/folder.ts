@@ -13,6 +13,7 @@ import { FileResults, resultsPath } from '../../src/evaluation/node/file-results
 import { type ImageInput, loadClip, MlaLp, rawHeader, scoreImages } from '../../src/library/node';
 import { encodePng } from '../../src/platform/node/encode-png';
 import type { Precision } from '../../src/runtime/device';
+import { cpuMs } from '../measure';
 import { rowOf } from '../record';
 import type { Session } from '../session';
 
@@ -153,11 +154,6 @@ class BusyTimes {
     }
     return total;
   }
-}
-
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 /** Images between two lines of the report, and most lines. */

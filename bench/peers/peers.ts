@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { AdapterNames } from '../../src/runtime/adapter';
 import type { Precision } from '../../src/runtime/device';
 import { interleave } from '../measure';
-import { type Ceilings, type Checked, type Floor, type LeftOut, type Row, rowOf } from '../record';
+import { type Ceilings, CHOSEN, type Checked, type Floor, type LeftOut, type Row, rowOf } from '../record';
 import { median } from '../stats';
 import { relativeError, sampledGemmError, toleranceOf } from './agreement';
 import type { EngineInfo, Placement, Task } from './engine';
@@ -42,8 +42,6 @@ export interface PeersResult {
 
 export const SUITE = 'peers';
 
-/** The variant of rows for which nothing special had to be done. */
-const CHOSEN = 'chosen';
 /** Work that one run should hold, so that starting it does not count, ms. */
 const TARGET_MS = 30;
 const MOST_REPEATS = 512;

@@ -1,5 +1,6 @@
 /** The process of an engine: answers requests until its parent goes away. */
 import { writeFile } from 'node:fs/promises';
+import { cpuMs } from '../measure';
 import type { Engine, EngineLoader, Prepared } from './engine';
 import type { PrepareAnswer, PrepareRequest, ReleaseAnswer, Reply, Request, Timing } from './protocol';
 
@@ -10,7 +11,7 @@ export function serve(load: EngineLoader): void {
   const release = async (): Promise<ReleaseAnswer> => {
     await prepared?.destroy();
     prepared = undefined;
-    return { wholeCpuMs: cpuMsOf(process.cpuUsage()) };
+    return { wholeCpuMs: cpuMs() };
   };
   const handlers: Record<Request['name'], (ask: never) => Promise<unknown>> = {
     async open() {
@@ -63,8 +64,5 @@ async function timeRun(prepared: Prepared): Promise<Timing> {
   const start = performance.now();
   await prepared.run();
   const ms = performance.now() - start;
-  const cpuMs = cpuMsOf(process.cpuUsage(cpu));
-  return { ms: ms / prepared.repeats, cpuMs: cpuMs / prepared.repeats };
+  return { cpuMs: cpuMs(cpu) / prepared.repeats, ms: ms / prepared.repeats };
 }
-
-const cpuMsOf = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1000;

@@ -18,6 +18,7 @@ import {
 import { plausible } from '../ceiling/ceiling';
 import { Checker } from '../kernels/check';
 import { prepare } from '../kernels/kernels';
+import { cpuMs } from '../measure';
 import type { Session } from '../session';
 import { median } from '../stats';
 import type { BuiltGraph, TunableCall, Workshop } from './search';
@@ -169,8 +170,7 @@ export class DeviceWorkshop implements Workshop {
     const start = performance.now();
     await Promise.all(Array.from({ length: runs }, () => executable.run(inputs, { wanted: [] })));
     if (this.clock !== 'cpu') return (performance.now() - start) / runs;
-    const { user, system } = process.cpuUsage(cpu);
-    return (user + system) / 1000 / runs;
+    return cpuMs(cpu) / runs;
   }
 }
 

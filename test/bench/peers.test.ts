@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { relativeError, sampledGemmError, toleranceOf } from '../../bench/peers/agreement';
-import { ENGINES, OURS } from '../../bench/peers/engines';
+import { ENGINES } from '../../bench/peers/engines';
 import { MachineLoad } from '../../bench/peers/machine-load';
 import { placementOf } from '../../bench/peers/onnx/placement';
 import { HOW_TO_INSTALL, isInstalled } from '../../bench/peers/packages';
@@ -24,6 +24,7 @@ import {
   worksOf,
 } from '../../bench/peers/workloads';
 import type { BenchRecord, Row } from '../../bench/record';
+import { OURS } from '../../bench/record';
 import { syntheticClip } from '../../src/model/synthetic';
 import type { Precision } from '../../src/runtime/device';
 import { OptionError } from '../../src/runtime/errors';

@@ -1,11 +1,10 @@
 /** All engines by name, ours first. Each is loaded in a process of its own. */
+import { OURS } from '../../record';
 import type { EngineLoader } from '../engine';
 import { NAME as JAX, loadJax } from './jax';
 import { loadOnnxRuntime, NAME as ONNX_RUNTIME } from './onnxruntime';
 import { loadOurs } from './ours';
 import { loadTfjs, NAME as TFJS } from './tfjs';
-
-export const OURS = 'mla-lp';
 
 export interface EngineEntry {
   readonly load: EngineLoader;
