@@ -59,8 +59,9 @@ export async function readWeight(index: WeightsIndex, name: string): Promise<Flo
 /** Takes what `loadWeights` gives to a store on a device. */
 class FileSink {
   readonly tensors = new Map<string, StoredTensor>();
+  readonly #types = new Map<string, TensorType>();
   #end = 0;
-  #pending: { name: string; type: TensorType; values: Float32Array; have: number } | undefined;
+  #pending: { name: string; values: Float32Array; have: number } | undefined;
 
   constructor(
     private readonly file: FileHandle,
@@ -71,16 +72,18 @@ class FileSink {
     return this.tensors.has(name);
   }
 
-  async create(name: string, type: TensorType): Promise<void> {
-    this.#pending = { name, type, values: new Float32Array(sizeOf(type)), have: 0 };
+  async createAll(tensors: readonly (readonly [name: string, type: TensorType])[]): Promise<void> {
+    for (const [name, type] of tensors) this.#types.set(name, type);
   }
 
   async write(name: string, values: Float32Array | Uint16Array, start = 0): Promise<void> {
+    const type = this.#types.get(name)!;
+    if (this.#pending?.name !== name)
+      this.#pending = { name, values: new Float32Array(sizeOf(type)), have: 0 };
     const pending = this.#pending;
-    if (pending?.name !== name) throw new Error(`${name} was not created last`);
     pending.values.set(values instanceof Uint16Array ? decodeF16(values) : values, start);
     pending.have += values.length;
-    if (pending.have === pending.values.length) await this.#store(name, pending.type, pending.values);
+    if (pending.have === pending.values.length) await this.#store(name, type, pending.values);
   }
 
   async flush(): Promise<void> {}

@@ -11,6 +11,8 @@ export interface ByteSource {
    * @throws BadFileError when the range is not inside the file or cannot be read.
    */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Takes back the buffer of an earlier read, for later ones to fill. Nobody else may use it any more. */
+  recycle?(buffer: ArrayBuffer): void;
   close(): Promise<void>;
 }
 

@@ -74,6 +74,7 @@ export async function openSafetensors(bytes: ByteSource): Promise<TensorSource> 
       const entry = entries.get(name);
       return entry?.dtype === 'F16' ? stored(entry, start, end).then(halvesOf) : undefined;
     },
+    recycle: ({ buffer }) => bytes.recycle?.(buffer),
     close: () => bytes.close(),
   };
 }

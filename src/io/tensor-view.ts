@@ -21,7 +21,7 @@ export function checkElements(label: string, info: TensorInfo, start: number, en
 
 /** A source of derived tensors; label, metadata and closing are the origin's. */
 export function tensorView(
-  origin: Pick<TensorSource, 'label' | 'metadata' | 'close'>,
+  origin: Pick<TensorSource, 'label' | 'metadata' | 'recycle' | 'close'>,
   derived: ReadonlyMap<string, Derived>,
 ): TensorSource {
   const { label, metadata } = origin;
@@ -42,6 +42,7 @@ export function tensorView(
       checkElements(label, found.info, start, end);
       return found.readHalves?.(start, end);
     },
+    recycle: (values) => origin.recycle?.(values),
     close: () => origin.close(),
   };
 }
@@ -64,6 +65,7 @@ export function transposed(origin: TensorSource, stored: TensorInfo, name: strin
       const values = await origin.read(stored.name);
       const out = new Float32Array(end - start);
       for (let i = start; i < end; i++) out[i - start] = values[(i % rows) * columns + Math.floor(i / rows)]!;
+      origin.recycle?.(values);
       return out;
     },
   };
@@ -86,8 +88,11 @@ export function stacked(origin: TensorSource, parts: readonly TensorInfo[], name
     info: { name, dtype: parts[0]!.dtype, shape: [rows * parts.length, ...rest] },
     async read(start, end) {
       const out = new Float32Array(end - start);
-      for (const { part, from, to, at } of touched(start, end))
-        out.set(await origin.read(part, from, to), at);
+      for (const { part, from, to, at } of touched(start, end)) {
+        const values = await origin.read(part, from, to);
+        out.set(values, at);
+        origin.recycle?.(values);
+      }
       return out;
     },
     readHalves(start, end) {
@@ -101,7 +106,10 @@ export function stacked(origin: TensorSource, parts: readonly TensorInfo[], name
       }
       return Promise.all(reads.map(({ halves }) => halves!)).then((found) => {
         const out = new Uint16Array(end - start);
-        for (const [i, halves] of found.entries()) out.set(halves, reads[i]!.at);
+        for (const [i, halves] of found.entries()) {
+          out.set(halves, reads[i]!.at);
+          origin.recycle?.(halves);
+        }
         return out;
       });
     },

@@ -199,6 +199,7 @@ export async function openTorch(bytes: ByteSource): Promise<TensorSource> {
       checkElements(label, located.info, start, end);
       return readBytes(zip, located, located.tensor.offset + start, end - start).then(halvesOf);
     },
+    recycle: ({ buffer }) => bytes.recycle?.(buffer),
     close: () => bytes.close(),
   };
 }

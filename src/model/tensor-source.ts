@@ -42,6 +42,11 @@ export interface TensorSource {
    * serves. Weights that stay f16 are then neither widened nor rounded.
    */
   readHalves?(name: string, start: number, end: number): Promise<Uint16Array<ArrayBuffer>> | undefined;
+  /**
+   * Takes back what a read gave, so that its memory serves later reads: fresh memory costs the system more than filling it. The
+   * caller must not use it any more.
+   */
+  recycle?(values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>): void;
   close(): Promise<void>;
 }
 

@@ -4,8 +4,8 @@ import { MlaLpError } from './errors';
 import { decodeF16, encodeF16 } from './float16';
 import { byteSize, describe, sizeOf, type TensorType } from './tensor-type';
 
-/** Uploads beyond this many bytes wait for the GPU, so that the implementation's own copies do not pile up. */
-const FLUSH_BYTES = 64 * 1024 * 1024;
+/** Uploads are handed over in parts of this many bytes; two may be underway, so that the implementation's own copies do not pile up. */
+const PART_BYTES = 32 * 1024 * 1024;
 
 /** Finds resident tensors by name. */
 export interface TensorLookup {
@@ -23,6 +23,8 @@ export function lookupIn(...stores: readonly TensorLookup[]): TensorLookup {
 export class BufferStore implements TensorLookup {
   readonly #entries = new Map<string, { type: TensorType; buffer: GPUBuffer }>();
   #unflushed = 0;
+  /** The part that was handed over last. */
+  #underway: Promise<void> = Promise.resolve();
 
   constructor(readonly gpu: Gpu) {}
 
@@ -38,12 +40,20 @@ export class BufferStore implements TensorLookup {
   }
 
   /** Allocates a tensor (zeroed by WebGPU). */
-  async create(name: string, type: TensorType): Promise<void> {
-    if (this.#entries.has(name))
-      throw new MlaLpError('bad-value', `The store already has a tensor ${name}.`, '');
+  create(name: string, type: TensorType): Promise<void> {
+    return this.createAll([[name, type]]);
+  }
+
+  /** Allocates tensors at once: the device is asked for errors a single time. @throws OutOfMemoryError: then there is none of them. */
+  async createAll(tensors: readonly (readonly [name: string, type: TensorType])[]): Promise<void> {
+    for (const [name] of tensors)
+      if (this.#entries.has(name))
+        throw new MlaLpError('bad-value', `The store already has a tensor ${name}.`, '');
     const usage = 0x0080 | 0x0008 | 0x0004; // STORAGE | COPY_DST | COPY_SRC
-    const [buffer] = await this.gpu.allocate([{ label: name, bytes: byteSize(type), usage }]);
-    this.#entries.set(name, { type, buffer: buffer! });
+    const buffers = await this.gpu.allocate(
+      tensors.map(([label, type]) => ({ label, bytes: byteSize(type), usage })),
+    );
+    for (const [i, [name, type]] of tensors.entries()) this.#entries.set(name, { type, buffer: buffers[i]! });
   }
 
   /**
@@ -82,7 +92,11 @@ export class BufferStore implements TensorLookup {
       queue.writeBuffer(buffer, start * 4, Uint32Array.from(values));
     }
     this.#unflushed += values.byteLength;
-    if (this.#unflushed >= FLUSH_BYTES) await this.flush();
+    if (this.#unflushed >= PART_BYTES) {
+      const before = this.#underway;
+      this.#handOver();
+      await before;
+    }
   }
 
   /** The tensor's values, widened to f32. @throws DeviceLostError */
@@ -105,9 +119,15 @@ export class BufferStore implements TensorLookup {
 
   /** Waits until all writes have reached the GPU. */
   async flush(): Promise<void> {
+    this.#handOver();
+    await this.#underway;
+  }
+
+  #handOver(): void {
     this.#unflushed = 0;
     this.gpu.device.queue.submit([]);
-    await this.gpu.idle();
+    this.#underway = this.gpu.idle();
+    this.#underway.catch(() => {}); // told to who waits for it
   }
 
   get(name: string): { readonly type: TensorType; readonly buffer: GPUBuffer } {

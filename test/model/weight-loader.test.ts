@@ -1,6 +1,10 @@
 /** What reaches the device of weights in files, on a device that computes nothing. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { memoryBytes } from '../../src/io/bytes';
+import { fileBytes } from '../../src/io/node/file-bytes';
 import { openSafetensors } from '../../src/io/safetensors';
 import { renamed, stacked, tensorView, transposed } from '../../src/io/tensor-view';
 import { safetensorsChunks } from '../../src/io/write-safetensors';
@@ -11,7 +15,7 @@ import { loadWeights, type WeightSink } from '../../src/model/weight-loader';
 import { jointName, madeOf } from '../../src/model/weight-names';
 import { BufferStore } from '../../src/runtime/buffer-store';
 import { ValueError } from '../../src/runtime/errors';
-import { decodeF16 } from '../../src/runtime/float16';
+import { decodeF16, encodeF16 } from '../../src/runtime/float16';
 import { Graph } from '../../src/runtime/graph';
 import { fixture } from '../helpers/goldens';
 import { openSpiedDevice } from '../helpers/spied-device';
@@ -104,8 +108,9 @@ test('joint matrices fill one tensor from two, each as it is stored, and keep no
   const held = new Map<string, number[]>();
   const sink: WeightSink = {
     has: () => false,
-    async create(name, { shape }) {
-      held.set(name, new Array(shape[0]! * shape[1]!).fill(Number.NaN));
+    async createAll(tensors) {
+      for (const [name, { shape }] of tensors)
+        held.set(name, new Array(shape[0]! * shape[1]!).fill(Number.NaN));
     },
     async write(name, values, start = 0) {
       for (const [i, value] of values.entries()) held.get(name)![start + i] = value;
@@ -160,6 +165,66 @@ test.each([
   expect(error).toBeInstanceOf(ValueError);
   expect(String(error)).toContain(`a holds ${value}`);
   expect([store.has('a'), store.has('b'), spy.gpu.allocatedBytes]).toEqual([false, false, 0]);
+});
+
+test.each([
+  ['f32', 'f32', Number.POSITIVE_INFINITY, 3.4028234663852886e38],
+  ['f32', 'f32', Number.NaN, -3.4028234663852886e38],
+  ['f32', 'f16', -65536, -65504],
+  ['f16', 'f16', Number.NEGATIVE_INFINITY, 65504],
+] as const)(
+  'wherever it stands, of %s kept in %s, %d is refused and %d is not',
+  async (stored, kept, bad, good) => {
+    for (const count of [1, 2, 3, 4, 5, 7, 8, 9, 14, 15]) {
+      for (let at = 0; at < count; at++) {
+        const fileWith = (value: number) => {
+          const values = new Float32Array(count).fill(good).fill(value, at, at + 1);
+          const data = stored === 'f16' ? encodeF16(values) : values;
+          const dtype = stored === 'f16' ? 'F16' : 'F32';
+          const chunks = safetensorsChunks([{ name: 'a', dtype, shape: [count], data }]);
+          return openSafetensors(memoryBytes(Uint8Array.from(Buffer.concat([...chunks])), 'file'));
+        };
+        await expect(fileWith(bad).then((file) => upload(file, kept, 'a'))).rejects.toThrow(`a holds ${bad}`);
+        expect(await fileWith(good).then((file) => upload(file, kept, 'a'))).toHaveLength(1);
+      }
+    }
+  },
+);
+
+test('a file reads into what the loader gave back, and nobody else sees it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mla-lp-'));
+  try {
+    const path = join(folder, 'weights.safetensors');
+    const size = 2 ** 20;
+    const tensors = Array.from({ length: 16 }, (_, i) => ({
+      name: `w${i}`,
+      dtype: 'F32' as const,
+      shape: [size],
+      data: new Float32Array(size).fill(i + 1),
+    }));
+    await writeFile(path, Buffer.concat([...safetensorsChunks(tensors)]));
+    const file = await openSafetensors(await fileBytes(path));
+    const seen: Float32Array[] = [];
+    const watched: TensorSource = {
+      ...file,
+      async read(...range) {
+        const values = await file.read(...range);
+        seen.push(values);
+        return values;
+      },
+    };
+    const kept = await file.read('w0');
+    const written = await upload(watched, 'f32', ...tensors.map(({ name }) => name));
+    const firsts = written.map((data) => [...new Set(new Float32Array(data.buffer))]);
+    expect(firsts).toEqual(tensors.map((_, i) => [i + 1]));
+    // Read ahead of the first write: those alone are new.
+    expect(new Set(seen.map(({ buffer }) => buffer)).size).toBeLessThan(tensors.length);
+    expect(new Set(kept)).toEqual(new Set([1]));
+    expect(new Set(await file.read('w3'))).toEqual(new Set([4]));
+    await file.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('tensors are read ahead, a bounded way, and no read outlives a refusal', async () => {
