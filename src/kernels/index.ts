@@ -7,6 +7,7 @@ export * from './assemble-prompts/assemble-prompts-backward';
 export * from './attention/attention';
 export * from './attention/attention-backward';
 export * from './bce-loss/bce-loss';
+export * from './cast/cast';
 export * from './class-map/class-map';
 export * from './class-sum/class-sum';
 export * from './clip-scale/clip-scale';

@@ -5,6 +5,7 @@ import { adamSuite } from './adam/cases';
 import { assemblePromptsBackwardSuite, assemblePromptsSuite } from './assemble-prompts/cases';
 import { attentionBackwardSuite, attentionSuite } from './attention/cases';
 import { bceLossSuite } from './bce-loss/cases';
+import { castSuite } from './cast/cases';
 import { classMapSuite } from './class-map/cases';
 import { classSumSuite } from './class-sum/cases';
 import { clipScaleSuite } from './clip-scale/cases';
@@ -71,4 +72,5 @@ export const suites: readonly OpSuite<unknown>[] = [
   anySuite(sgdSuite),
   anySuite(warpSuite),
   anySuite(windowHarmonicSuite),
+  anySuite(castSuite),
 ];

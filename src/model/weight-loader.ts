@@ -1,11 +1,12 @@
 /** Streams the weights that a graph names from their files to the GPU, chunk by chunk. */
-import type { BufferStore } from '../runtime/buffer-store';
+import { BufferStore } from '../runtime/buffer-store';
 import { BadFileError, ValueError } from '../runtime/errors';
 import { decodeF16 } from '../runtime/float16';
 import type { Graph, Tensor } from '../runtime/graph';
 import { BYTES, type Dtype, sizeOf } from '../runtime/tensor-type';
 import { resizePositionEmbedding } from './bicubic';
 import { elementCount, type TensorSource } from './tensor-source';
+import { WeightCast } from './weight-cast';
 import { derivation, partsOf } from './weight-names';
 
 /** Elements read at once: 16 MB of f32. Even, as f16 uploads need. */
@@ -43,11 +44,13 @@ export async function loadWeights(
   const plans = missing.flatMap(([name, tensor]) => loadsOf(name, tensor, sources));
   const totalBytes = plans.reduce((sum, { tensor, size }) => sum + size * BYTES[tensor.dtype], 0);
   let loadedBytes = 0;
+  let cast: WeightCast | undefined;
   try {
+    if (store instanceof BufferStore) cast = await castFor(store, plans);
     await store.createAll(missing.map(([name, { type }]) => [name, type]));
     for await (const { name, part, tensor, source, start, values } of readAhead(plans)) {
       checkValues(values, tensor, derivation(part).from, source.label);
-      await store.write(name, values, start);
+      await (cast?.takes(tensor.dtype, values, start) ? cast : store).write(name, values, start);
       source.recycle?.(values);
       loadedBytes += values.length * BYTES[tensor.dtype];
       onProgress?.({ loadedBytes, totalBytes });
@@ -57,10 +60,26 @@ export async function loadWeights(
     // A refused or half-written tensor must not pass for a loaded one at the next attempt.
     for (const { name } of plans) store.remove(name);
     throw error;
+  } finally {
+    cast?.destroy();
   }
 }
 
-/** f32 values, or the bits of a tensor that is stored as f16 and stays so. */
+/** What converts on the device, if that is worth a kernel. A device that computes on the CPU is slower at it than the host. */
+async function castFor(store: BufferStore, loads: readonly Load[]): Promise<WeightCast | undefined> {
+  const wanted = new Set<'f32' | 'f16'>();
+  let count = 0;
+  for (const { part, tensor, source, size } of loads) {
+    const halves = source.tensors.get(derivation(part).from)!.dtype === 'F16';
+    if (tensor.dtype === 'u32' || halves === (tensor.dtype === 'f16')) continue;
+    wanted.add(tensor.dtype);
+    count += size;
+  }
+  if (store.gpu.caps.software || count < CHUNK) return undefined;
+  return WeightCast.create(store, wanted, CHUNK);
+}
+
+/** f32 values, or the bits of a tensor that is stored as f16. */
 type Values = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
 /** One part of the tensor `name`, or all of it: `size` values from element `start` on. */
@@ -141,15 +160,14 @@ function sourceOf(
 }
 
 function piecesOf(load: Load): Piece[] {
-  const { part, tensor, source, size } = load;
+  const { part, source, size } = load;
   const how = derivation(part);
   if (how.kind !== 'stored') return [{ ...load, read: () => derived(load) }];
   const pieces: Piece[] = [];
   for (let start = 0; start < size; start += CHUNK) {
     const end = Math.min(start + CHUNK, size);
     const read = async () =>
-      (await (tensor.dtype === 'f16' && source.readHalves?.(how.from, start, end))) ||
-      source.read(how.from, start, end);
+      (await source.readHalves?.(how.from, start, end)) ?? source.read(how.from, start, end);
     pieces.push({ ...load, start: load.start + start, size: end - start, read });
   }
   return pieces;

@@ -23,6 +23,7 @@ export function lookupIn(...stores: readonly TensorLookup[]): TensorLookup {
 export class BufferStore implements TensorLookup {
   readonly #entries = new Map<string, { type: TensorType; buffer: GPUBuffer }>();
   #unflushed = 0;
+  #converted: ArrayBuffer | undefined;
   /** The part that was handed over last. */
   #underway: Promise<void> = Promise.resolve();
 
@@ -57,7 +58,7 @@ export class BufferStore implements TensorLookup {
   }
 
   /**
-   * Writes values from element `start` on, converted to the tensor's dtype: f32 values, or binary16 bits for f16. f16 is written in
+   * Writes values from element `start` on, converted to the tensor's dtype: f32 values, or binary16 bits. f16 is written in
    * whole 4-byte words: `start` must be even, and so must the length of every write but the last.
    */
   async write(
@@ -66,37 +67,69 @@ export class BufferStore implements TensorLookup {
     start = 0,
   ): Promise<void> {
     const { type, buffer } = this.get(name);
-    if (start + values.length > sizeOf(type)) {
+    const { length } = values;
+    if (start + length > sizeOf(type)) {
       throw new MlaLpError(
         'bad-value',
-        `${name} ${describe(type)} has no room for ${values.length} values at ${start}.`,
+        `${name} ${describe(type)} has no room for ${length} values at ${start}.`,
         '',
       );
     }
     const { queue } = this.gpu.device;
-    if (values instanceof Uint16Array && type.dtype !== 'f16') {
-      throw new MlaLpError('bad-value', `${name} ${describe(type)} takes no binary16 bits.`, '');
-    }
+    const halves = values instanceof Uint16Array;
     if (type.dtype === 'f32') {
-      queue.writeBuffer(buffer, start * 4, values);
+      const floats = halves
+        ? decodeF16(values, new Float32Array(this.#scratch(4 * length), 0, length))
+        : values;
+      queue.writeBuffer(buffer, start * 4, floats);
     } else if (type.dtype === 'f16') {
-      if (start % 2 !== 0 || (values.length % 2 !== 0 && start + values.length < sizeOf(type))) {
+      if (start % 2 !== 0 || (length % 2 !== 0 && start + length < sizeOf(type))) {
         throw new MlaLpError(
           'bad-value',
-          `${name} ${describe(type)}: ${values.length} values at ${start} are not whole 4-byte words.`,
+          `${name} ${describe(type)}: ${length} values at ${start} are not whole 4-byte words.`,
           '',
         );
       }
-      queue.writeBuffer(buffer, start * 2, wholeWords(values));
+      const even = length + (length & 1);
+      if (halves && length === even) queue.writeBuffer(buffer, start * 2, values);
+      else {
+        const words = new Uint16Array(this.#scratch(2 * even), 0, even);
+        words[even - 1] = 0;
+        if (halves) words.set(values);
+        else encodeF16(values, words);
+        queue.writeBuffer(buffer, start * 2, words);
+      }
     } else {
-      queue.writeBuffer(buffer, start * 4, Uint32Array.from(values));
+      queue.writeBuffer(buffer, start * 4, Uint32Array.from(halves ? decodeF16(values) : values));
     }
-    this.#unflushed += values.byteLength;
-    if (this.#unflushed >= PART_BYTES) {
-      const before = this.#underway;
-      this.#handOver();
-      await before;
-    }
+    await this.#count(values.byteLength);
+  }
+
+  /**
+   * Has `work` submit what writes to a tensor, and waits as `write` does.
+   * @param bytes that it keeps busy meanwhile.
+   */
+  async fill(
+    name: string,
+    bytes: number,
+    work: (tensor: { readonly buffer: GPUBuffer }) => void,
+  ): Promise<void> {
+    work(this.get(name));
+    await this.#count(bytes);
+  }
+
+  /** Memory for converted values until they are handed over; `flush` frees it. Always new, it would cost more than the conversion. */
+  #scratch(bytes: number): ArrayBuffer {
+    if (!this.#converted || this.#converted.byteLength < bytes) this.#converted = new ArrayBuffer(bytes);
+    return this.#converted;
+  }
+
+  async #count(bytes: number): Promise<void> {
+    this.#unflushed += bytes;
+    if (this.#unflushed < PART_BYTES) return;
+    const before = this.#underway;
+    this.#handOver();
+    await before;
   }
 
   /** The tensor's values, widened to f32. @throws DeviceLostError */
@@ -119,6 +152,7 @@ export class BufferStore implements TensorLookup {
 
   /** Waits until all writes have reached the GPU. */
   async flush(): Promise<void> {
+    this.#converted = undefined;
     this.#handOver();
     await this.#underway;
   }
@@ -141,14 +175,4 @@ export class BufferStore implements TensorLookup {
     this.gpu.release([...this.#entries.values()].map((e) => e.buffer));
     this.#entries.clear();
   }
-}
-
-/** Binary16 bits, of f32 values rounded; an odd length gets a zero behind. */
-function wholeWords(values: Float32Array | Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
-  const even = values.length + (values.length & 1);
-  if (values instanceof Float32Array) return encodeF16(values, new Uint16Array(even));
-  if (values.length === even) return values;
-  const padded = new Uint16Array(even);
-  padded.set(values);
-  return padded;
 }

@@ -42,6 +42,8 @@ export interface SpiedDevice {
 
 export interface SpyOptions {
   readonly features?: readonly string[];
+  /** What adapters without a GPU say; so it is unless told. */
+  readonly software?: boolean;
   /** Mappings wait for `finish`. */
   readonly hold?: boolean;
   /** Ends when pipelines may be ready; at once without it. */
@@ -50,6 +52,7 @@ export interface SpyOptions {
 
 export async function openSpiedDevice({
   features = [],
+  software = true,
   hold = false,
   compiled = Promise.resolve(),
 }: SpyOptions = {}): Promise<SpiedDevice> {
@@ -113,7 +116,7 @@ export async function openSpiedDevice({
     requestDevice: async () => device,
   };
   return {
-    gpu: await Gpu.open({ adapter, software: true } as unknown as AdapterChoice),
+    gpu: await Gpu.open({ adapter, software } as unknown as AdapterChoice),
     calls,
     count: (what) => calls.filter((call) => call.what === what).length,
     finish() {

@@ -9,6 +9,7 @@ import { assemblePromptsBackwardOp } from '../../src/kernels/assemble-prompts/as
 import { attentionOp } from '../../src/kernels/attention/attention';
 import { attentionBackwardOp } from '../../src/kernels/attention/attention-backward';
 import { bceLossOp } from '../../src/kernels/bce-loss/bce-loss';
+import { castOp } from '../../src/kernels/cast/cast';
 import { classMapOp } from '../../src/kernels/class-map/class-map';
 import { classSumOp } from '../../src/kernels/class-sum/class-sum';
 import { clipScaleOp } from '../../src/kernels/clip-scale/clip-scale';
@@ -76,7 +77,7 @@ const DEVICES: Record<string, Capabilities> = {
   },
 };
 
-/** Ops on maps, images, losses and parameters: these are f32 whatever activations are stored in. */
+/** Ops on maps, images, losses and parameters: these are f32 whatever activations are stored in. `cast` takes bits as u32. */
 const F32_ONLY = new Set([
   'resize_bilinear',
   'resize_bilinear_backward',
@@ -85,6 +86,7 @@ const F32_ONLY = new Set([
   'bce_loss',
   'segmentation_loss',
   'accumulate',
+  'cast',
   'square_sum',
   'clip_scale',
   'adam',
@@ -321,6 +323,9 @@ const refusals = [
   ),
   refusal(accumulateOp, ['f32 2 3', 'f32 3 2', 'f32 2'], null, /of one shape/),
   refusal(accumulateOp, ['f32 2 3', 'f32 2 3', 'f32 1'], null, /hyper f32 \[2\]/),
+  refusal(castOp, ['f32 4'], { to: 'f32' }, /takes words u32 \[N\], not f32\[4\]/),
+  refusal(castOp, ['u32 2 2'], { to: 'f32' }, /not u32\[2,2\]/),
+  refusal(castOp, ['u32 3'], { to: 'f16' }, /even number of words/),
   refusal(squareSumOp, ['f32 3', 'f32 5 5'], { index: 3 }, /f32\[3\] has no element 3/),
   refusal(squareSumOp, ['f32 3', 'f16 5 5'], { index: 0 }, /x f32/),
   refusal(clipScaleOp, ['f32 3', 'f32 3'], { watched: 0 }, /hyper f32 \[2\]/),

@@ -220,6 +220,15 @@ const faults: readonly (readonly [op: string, variant: string, right: string, wr
     'max(x0[(image * N0 + r) * N0 + c], 1e-3f)',
   ],
   ['window_harmonic', 'plain', 'terms / total', '1.0f / total'],
+  ['cast', 'plain', 'widened(x[i] >> 16u)', 'widened(x[i] & 0xffffu)'],
+  ['cast', 'plain', 'magnitude < 0x0400u', 'magnitude < 0x0200u'],
+  ['cast', 'plain', 'magnitude >= 0x7c00u', 'magnitude > 0x7c00u'],
+  ['cast', 'plain', '(half & 0x8000u) << 16u', '0u'],
+  ['cast', 'plain', '- 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)', '- 0x38000000u + 0x1000u'],
+  ['cast', 'plain', '+ ((digits >> shift) & 1u)', ''],
+  ['cast', 'plain', 'min(126u - (magnitude >> 23u), 31u)', '(126u - (magnitude >> 23u))'],
+  ['cast', 'plain', '>= 0x477ff000u', '> 0x7f7fffffu'],
+  ['cast', 'plain', 'rounded(x[i].y)', 'rounded(x[i].x)'],
 ];
 
 /** The op with every `right` of a variant's kernels, includes first, made `wrong`. */
