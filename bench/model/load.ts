@@ -1,4 +1,7 @@
-/** Times weights on their way from a file to the device, beside a plain read of the same file: what is left is ours. */
+/**
+ * Times weights on their way from a file to the device, beside reading the file and writing as much to the device alone. Cold: off the
+ * disk, where the system can be told to forget the file; else it is in memory already.
+ */
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,31 +13,52 @@ import type { TensorInfo } from '../../src/model/tensor-source';
 import { loadWeights } from '../../src/model/weight-loader';
 import { derivation, partsOf } from '../../src/model/weight-names';
 import { BufferStore } from '../../src/runtime/buffer-store';
+import type { Precision } from '../../src/runtime/device';
 import { encodeF16 } from '../../src/runtime/float16';
 import type { Graph } from '../../src/runtime/graph';
+import { sizeOf } from '../../src/runtime/tensor-type';
 import { interleave } from '../measure';
 import { rowOf } from '../record';
 import type { Session } from '../session';
 import { type ImageChoice, imageGraph, imageSources } from './image';
+import { forget, staysInMemory } from './page-cache';
 
-/** As much as the loader reads at once. */
-const CHUNK = 16 * 1024 * 1024;
+const SUITE = 'load';
+const COLD_READ = 'plain read, cold';
+const COLD_LOAD = 'load, cold';
 
-export async function benchLoad(session: Session, choice: Omit<ImageChoice, 'batch'>): Promise<void> {
+/** Elements that the loader reads at once, 16 MB of f32. */
+const CHUNK = 4 * 1024 * 1024;
+
+export interface LoadChoice extends Omit<ImageChoice, 'batch'> {
+  /** Type in the file; the model's own without it. */
+  readonly stored?: Precision;
+}
+
+export async function benchLoad(session: Session, choice: LoadChoice): Promise<void> {
   const { gpu } = session;
-  const { model, imageSize, precision: dtype } = choice;
+  const { model, imageSize, precision: dtype, stored = dtype } = choice;
   gpu.requirePrecision(dtype);
   const scratch = await mkdtemp(join(tmpdir(), 'mla-lp-bench-'));
-  const bar = session.progress(`load ${model} ${dtype}`, 3);
+  const bar = session.progress(`load ${model} ${dtype}`, 6);
+  const name = `${model}, ${imageSize} px, file in ${stored}`;
   try {
     const graph = imageGraph({ ...choice, batch: 1 });
-    const path = join(scratch, `weights-${dtype}.safetensors`);
-    const bytes = await writeModel(path, graph, choice);
+    const path = join(scratch, `weights-${stored}.safetensors`);
+    const bytes = await writeModel(path, graph, model, stored);
     bar.step();
-    const contenders = { 'plain read': () => readAll(path), load: () => load(session, graph, path) };
+    const read = () => readAll(path);
+    const all = () => load(session, graph, path);
+    const contenders: Contenders = { 'plain read': read, write: () => write(session, graph), load: all };
+    const reason = await staysInMemory(scratch);
+    if (reason) {
+      for (const variant of [COLD_READ, COLD_LOAD])
+        session.skipped.push({ suite: SUITE, case: name, variant, reason });
+    } else Object.assign(contenders, { [COLD_READ]: read, [COLD_LOAD]: all });
     const times = await interleave(
-      Object.values(contenders).map((work) => ({
+      Object.entries(contenders).map(([variant, work]) => ({
         async sample() {
+          if (variant === COLD_READ || variant === COLD_LOAD) await forget(path);
           const start = performance.now();
           await work();
           return performance.now() - start;
@@ -42,10 +66,9 @@ export async function benchLoad(session: Session, choice: Omit<ImageChoice, 'bat
       })),
       { budgetMs: session.budgetMs, onDone: bar.step },
     );
-    const name = `${model}, ${imageSize} px, file in ${dtype}`;
     for (const [i, variant] of Object.keys(contenders).entries()) {
       const floor = { flops: 0, bytes };
-      session.rows.push(rowOf({ suite: 'load', case: name, variant, dtype, floor }, times[i]!));
+      session.rows.push(rowOf({ suite: SUITE, case: name, variant, dtype, floor }, times[i]!));
     }
   } finally {
     bar.finish();
@@ -53,11 +76,14 @@ export async function benchLoad(session: Session, choice: Omit<ImageChoice, 'bat
   }
 }
 
+type Contenders = Record<string, () => Promise<void>>;
+
 /** One file with what the graph reads. @returns its bytes. */
 async function writeModel(
   path: string,
   { weights }: Graph,
-  { model, precision }: Omit<ImageChoice, 'batch'>,
+  model: string,
+  stored: Precision,
 ): Promise<number> {
   const sources = imageSources(model);
   const parts = [...weights.keys()].flatMap(partsOf);
@@ -67,7 +93,7 @@ async function writeModel(
     (name, i): TensorInfo => ({
       ...found[i]!.tensors.get(name)!,
       name,
-      dtype: precision === 'f16' ? 'F16' : 'F32',
+      dtype: stored === 'f16' ? 'F16' : 'F32',
     }),
   );
   const file = await open(path, 'w');
@@ -77,7 +103,7 @@ async function writeModel(
     let written = header.length;
     for (const [i, name] of names.entries()) {
       const values = await found[i]!.read(name);
-      const data = precision === 'f16' ? encodeF16(values) : values;
+      const data = stored === 'f16' ? encodeF16(values) : values;
       await writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       written += data.byteLength;
     }
@@ -90,8 +116,8 @@ async function writeModel(
 async function readAll(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {
-    const buffer = new Uint8Array(CHUNK);
-    while ((await file.read(buffer, 0, CHUNK)).bytesRead > 0);
+    const buffer = new Uint8Array(4 * CHUNK);
+    while ((await file.read(buffer)).bytesRead > 0);
   } finally {
     await file.close();
   }
@@ -107,5 +133,22 @@ async function load({ gpu }: Session, graph: Graph, path: string): Promise<void>
   } finally {
     store.destroy();
     await bytes.close();
+  }
+}
+
+/** The same bytes from memory to the device: what allocating and copying cost alone. */
+async function write({ gpu }: Session, { weights }: Graph): Promise<void> {
+  const store = new BufferStore(gpu);
+  const values = { f32: new Float32Array(CHUNK), f16: new Uint16Array(CHUNK), u32: new Float32Array(CHUNK) };
+  try {
+    await store.createAll([...weights].map(([name, { type }]) => [name, type]));
+    for (const [name, { type }] of weights) {
+      const size = sizeOf(type);
+      for (let start = 0; start < size; start += CHUNK)
+        await store.write(name, values[type.dtype].subarray(0, size - start), start);
+    }
+    await store.flush();
+  } finally {
+    store.destroy();
   }
 }
