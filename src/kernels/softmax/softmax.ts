@@ -4,41 +4,15 @@
  *
  * Operand: x f32|f16 [..., C]. Result: y like x; maximum and sum are f32.
  */
-import { type Capabilities, foldGrid } from '../../runtime/capabilities';
 import { ShapeError } from '../../runtime/errors';
 import type { Graph, Tensor } from '../../runtime/graph';
-import type { Lowering, Op, OpCall } from '../../runtime/op';
+import type { Op } from '../../runtime/op';
 import { describe, sizeOf } from '../../runtime/tensor-type';
-import { subgroupRowObstacle, subgroupRowPays } from '../subgroup-rows';
+import { rowKernels } from './rows';
 import plainWgsl from './softmax_plain.wgsl';
 import subgroupWgsl from './softmax_subgroup.wgsl';
 import workgroupWgsl from './softmax_workgroup.wgsl';
 import { softmaxBackward } from './softmax-backward';
-
-const colsOf = ({ inputs }: Pick<OpCall<null>, 'inputs'>) => inputs[0]!.shape.at(-1)!;
-
-function lowering(
-  { inputs }: OpCall<null>,
-  caps: Capabilities,
-  variant: string,
-  wgsl: string,
-  rowsPerWorkgroup: number,
-): Lowering {
-  const COLS = colsOf({ inputs });
-  const ROWS = sizeOf(inputs[0]!) / COLS;
-  return {
-    variant,
-    dispatches: [
-      {
-        kernel: { name: `softmax_${variant}`, wgsl },
-        constants: { ROWS, COLS, ...(variant === 'subgroup' && { LANES: caps.subgroupMinSize }) },
-        types: { T: inputs[0]!.dtype },
-        bindings: { x: { input: 0 }, y: { output: 0 } },
-        workgroups: foldGrid(Math.ceil(ROWS / rowsPerWorkgroup), caps),
-      },
-    ],
-  };
-}
 
 export const softmaxOp: Op<null> = {
   name: 'softmax',
@@ -50,21 +24,11 @@ export const softmaxOp: Op<null> = {
     return [x];
   },
 
-  variants: [
-    { name: 'plain', lower: (call, caps) => lowering(call, caps, 'plain', plainWgsl, 16) },
-    { name: 'workgroup', lower: (call, caps) => lowering(call, caps, 'workgroup', workgroupWgsl, 1) },
-    {
-      name: 'subgroup',
-      lower: (call, caps) =>
-        subgroupRowObstacle(colsOf(call), 1, caps) ?? lowering(call, caps, 'subgroup', subgroupWgsl, 1),
-    },
-  ],
-
-  choose(call, caps) {
-    // Two classes a pixel: a workgroup a row would idle.
-    if (caps.software || colsOf(call) < 64) return 'plain';
-    return subgroupRowPays(colsOf(call), 1, caps) ? 'subgroup' : 'workgroup';
-  },
+  ...rowKernels(
+    'softmax',
+    { plain: plainWgsl, workgroup: workgroupWgsl, subgroup: subgroupWgsl },
+    { x: { input: 0 }, y: { output: 0 } },
+  ),
 
   flops: ({ inputs }) => 5 * sizeOf(inputs[0]!),
 
