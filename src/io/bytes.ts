@@ -11,8 +11,10 @@ export interface ByteSource {
    * @throws BadFileError when the range is not inside the file or cannot be read.
    */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Takes back the buffer of an earlier read, for later ones to fill. Nobody else may use it any more. */
+  /** Takes back the buffer of an earlier read, for later ones to fill. Nobody else may use it any more; other buffers are left alone. */
   recycle?(buffer: ArrayBuffer): void;
+  /** Frees what was taken back. */
+  trim?(): void;
   close(): Promise<void>;
 }
 

@@ -68,13 +68,17 @@ export async function openSafetensors(bytes: ByteSource): Promise<TensorSource> 
     async read(name, start = 0, end?: number) {
       const entry = entries.get(name);
       if (!entry) throw new BadFileError(label, `there is no tensor ${shownName(name)}`);
-      return widen(await stored(entry, start, end ?? elementCount(entry.shape)), entry.dtype);
+      const found = await stored(entry, start, end ?? elementCount(entry.shape));
+      const values = widen(found, entry.dtype);
+      if (values.buffer !== found.buffer) bytes.recycle?.(found.buffer);
+      return values;
     },
     readHalves(name, start, end) {
       const entry = entries.get(name);
       return entry?.dtype === 'F16' ? stored(entry, start, end).then(halvesOf) : undefined;
     },
     recycle: ({ buffer }) => bytes.recycle?.(buffer),
+    trim: () => bytes.trim?.(),
     close: () => bytes.close(),
   };
 }

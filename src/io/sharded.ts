@@ -127,5 +127,12 @@ export async function openSharded(
     derived.set(name, renamed(shard, info, name));
   }
   for (const shard of shards.values()) for (const [key, value] of shard.metadata) metadata.set(key, value);
-  return tensorView({ label, metadata, close }, derived);
+  // A shard takes back what it gave, and nothing else.
+  const recycle: TensorSource['recycle'] = (values) => {
+    for (const shard of shards.values()) shard.recycle?.(values);
+  };
+  const trim = () => {
+    for (const shard of shards.values()) shard.trim?.();
+  };
+  return tensorView({ label, metadata, recycle, trim, close }, derived);
 }

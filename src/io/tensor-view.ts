@@ -21,7 +21,7 @@ export function checkElements(label: string, info: TensorInfo, start: number, en
 
 /** A source of derived tensors; label, metadata and closing are the origin's. */
 export function tensorView(
-  origin: Pick<TensorSource, 'label' | 'metadata' | 'recycle' | 'close'>,
+  origin: Pick<TensorSource, 'label' | 'metadata' | 'recycle' | 'trim' | 'close'>,
   derived: ReadonlyMap<string, Derived>,
 ): TensorSource {
   const { label, metadata } = origin;
@@ -43,6 +43,7 @@ export function tensorView(
       return found.readHalves?.(start, end);
     },
     recycle: (values) => origin.recycle?.(values),
+    trim: () => origin.trim?.(),
     close: () => origin.close(),
   };
 }

@@ -200,6 +200,7 @@ export async function openTorch(bytes: ByteSource): Promise<TensorSource> {
       return readBytes(zip, located, located.tensor.offset + start, end - start).then(halvesOf);
     },
     recycle: ({ buffer }) => bytes.recycle?.(buffer),
+    trim: () => bytes.trim?.(),
     close: () => bytes.close(),
   };
 }

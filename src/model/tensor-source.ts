@@ -47,6 +47,8 @@ export interface TensorSource {
    * caller must not use it any more.
    */
   recycle?(values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>): void;
+  /** Frees what was taken back. */
+  trim?(): void;
   close(): Promise<void>;
 }
 

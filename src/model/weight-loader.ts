@@ -1,6 +1,6 @@
 /** Streams the weights that a graph names from their files to the GPU, chunk by chunk. */
 import { BufferStore } from '../runtime/buffer-store';
-import { BadFileError, ValueError } from '../runtime/errors';
+import { BadFileError, DeviceLostError, ValueError } from '../runtime/errors';
 import { decodeF16 } from '../runtime/float16';
 import type { Graph, Tensor } from '../runtime/graph';
 import { BYTES, type Dtype, sizeOf } from '../runtime/tensor-type';
@@ -40,6 +40,7 @@ export async function loadWeights(
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<void> {
   const missing = [...graph.weights].filter(([name]) => !store.has(name));
+  if (missing.length === 0) return;
   // Everything is checked before the first byte moves.
   const plans = missing.flatMap(([name, tensor]) => loadsOf(name, tensor, sources));
   const totalBytes = plans.reduce((sum, { tensor, size }) => sum + size * BYTES[tensor.dtype], 0);
@@ -55,13 +56,14 @@ export async function loadWeights(
       loadedBytes += values.length * BYTES[tensor.dtype];
       onProgress?.({ loadedBytes, totalBytes });
     }
-    if (plans.length > 0) await store.flush();
+    await store.flush();
   } catch (error) {
     // A refused or half-written tensor must not pass for a loaded one at the next attempt.
     for (const { name } of plans) store.remove(name);
     throw error;
   } finally {
     cast?.destroy();
+    for (const source of sources) source.trim?.();
   }
 }
 
@@ -76,7 +78,11 @@ async function castFor(store: BufferStore, loads: readonly Load[]): Promise<Weig
     count += size;
   }
   if (store.gpu.caps.software || count < CHUNK) return undefined;
-  return WeightCast.create(store, wanted, CHUNK);
+  return WeightCast.create(store, wanted, CHUNK).catch((error: unknown) => {
+    // The host can do it, too.
+    if (error instanceof DeviceLostError) throw error;
+    return undefined;
+  });
 }
 
 /** f32 values, or the bits of a tensor that is stored as f16. */

@@ -2,9 +2,9 @@
 import type { Gpu } from './device';
 import { MlaLpError } from './errors';
 import { decodeF16, encodeF16 } from './float16';
-import { byteSize, describe, sizeOf, type TensorType } from './tensor-type';
+import { BYTES, byteSize, describe, sizeOf, type TensorType } from './tensor-type';
 
-/** Uploads are handed over in parts of this many bytes; two may be underway, so that the implementation's own copies do not pile up. */
+/** Uploads are handed over in parts of about this many bytes; two may be underway, so that the implementation's own copies do not pile up. */
 const PART_BYTES = 32 * 1024 * 1024;
 
 /** Finds resident tensors by name. */
@@ -102,7 +102,7 @@ export class BufferStore implements TensorLookup {
     } else {
       queue.writeBuffer(buffer, start * 4, Uint32Array.from(halves ? decodeF16(values) : values));
     }
-    await this.#count(values.byteLength);
+    await this.#count(length * Math.max(values.BYTES_PER_ELEMENT, BYTES[type.dtype]));
   }
 
   /**
@@ -118,7 +118,7 @@ export class BufferStore implements TensorLookup {
     await this.#count(bytes);
   }
 
-  /** Memory for converted values until they are handed over; `flush` frees it. Always new, it would cost more than the conversion. */
+  /** Memory for converted values, kept until `flush` or `destroy`: always new, it would cost more than the conversion. */
   #scratch(bytes: number): ArrayBuffer {
     if (!this.#converted || this.#converted.byteLength < bytes) this.#converted = new ArrayBuffer(bytes);
     return this.#converted;
@@ -153,7 +153,10 @@ export class BufferStore implements TensorLookup {
   /** Waits until all writes have reached the GPU. */
   async flush(): Promise<void> {
     this.#converted = undefined;
+    const before = this.#underway;
     this.#handOver();
+    // Both: an error is told to one of those who wait.
+    await before;
     await this.#underway;
   }
 
@@ -174,5 +177,6 @@ export class BufferStore implements TensorLookup {
   destroy(): void {
     this.gpu.release([...this.#entries.values()].map((e) => e.buffer));
     this.#entries.clear();
+    this.#converted = undefined;
   }
 }

@@ -228,9 +228,15 @@ export class Gpu {
       this.device.createBuffer({ label, size: roundUp(Math.max(bytes, 16), 16), usage }),
     );
     const scopes = [this.device.popErrorScope(), this.device.popErrorScope()];
-    const [validation, memory] = await this.guard(Promise.all(scopes));
-    if (memory || validation) {
+    const destroyAll = () => {
       for (const buffer of buffers) buffer.destroy();
+    };
+    const [validation, memory] = await this.guard(Promise.all(scopes)).catch((error: unknown) => {
+      destroyAll();
+      throw error;
+    });
+    if (memory || validation) {
+      destroyAll();
       const total = requests.reduce((sum, r) => sum + r.bytes, 0);
       if (memory)
         throw new OutOfMemoryError(

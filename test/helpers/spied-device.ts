@@ -46,6 +46,8 @@ export interface SpyOptions {
   readonly software?: boolean;
   /** Mappings wait for `finish`. */
   readonly hold?: boolean;
+  /** Ends when the queue has done its work; at once without it. */
+  readonly worked?: Promise<unknown>;
   /** Ends when pipelines may be ready; at once without it. */
   readonly compiled?: Promise<unknown>;
 }
@@ -54,6 +56,7 @@ export async function openSpiedDevice({
   features = [],
   software = true,
   hold = false,
+  worked = Promise.resolve(),
   compiled = Promise.resolve(),
 }: SpyOptions = {}): Promise<SpiedDevice> {
   const calls: Call[] = [];
@@ -80,7 +83,7 @@ export async function openSpiedDevice({
         tell('write', { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice() });
       },
       submit: () => tell('submit'),
-      onSubmittedWorkDone: async () => {},
+      onSubmittedWorkDone: () => worked,
     },
     pushErrorScope() {},
     popErrorScope: async () => null,

@@ -252,3 +252,28 @@ test.skipIf(process.platform === 'win32')(
     await expect(fileBytes(pipe)).rejects.toThrow('it is not a file');
   },
 );
+
+test('a file fills memory again that was given back: its own, once, until it is trimmed', async () => {
+  const size = 2 ** 18;
+  const path = join(folder, 'again.bin');
+  writeFileSync(path, Buffer.alloc(4 * size, 7));
+  const bytes = await fileBytes(path);
+  const read = async (length = size) => (await bytes.read(0, length)).buffer;
+  const [a, b] = [await read(), await read()];
+  expect(a).not.toBe(b);
+  bytes.recycle!(a);
+  bytes.recycle!(a);
+  bytes.recycle!(new ArrayBuffer(size));
+  expect(await read(2 * size)).not.toBe(a);
+  expect(await read()).toBe(a);
+  const [c, d] = [await read(), await read()];
+  expect(new Set([a, b, c, d]).size).toBe(4);
+  bytes.recycle!(a);
+  bytes.trim!();
+  expect(await read()).not.toBe(a);
+  // Small ones are not worth keeping.
+  const small = await read(1000);
+  bytes.recycle!(small);
+  expect(await read(1000)).not.toBe(small);
+  await bytes.close();
+});

@@ -181,8 +181,12 @@ test.each([
       { name: 'small', dtype: stored, shape: [small], data: data.subarray(0, small) },
     ]);
     const file = await openSafetensors(memoryBytes(Uint8Array.from(Buffer.concat([...chunks])), 'file'));
-    const load = async (software: boolean, ...names: string[]) => {
-      const spy = await openSpiedDevice({ features: ['shader-f16'], software });
+    const load = async (software: boolean, names: readonly string[], compiled?: Promise<unknown>) => {
+      const spy = await openSpiedDevice({
+        features: ['shader-f16'],
+        software,
+        ...(compiled && { compiled }),
+      });
       const g = new Graph();
       for (const name of names) g.weight(name, dtype, file.tensors.get(name)!.shape);
       const store = new BufferStore(spy.gpu);
@@ -193,10 +197,10 @@ test.each([
     const sizes = (spy: SpiedDevice) => spy.calls.flatMap(({ data }) => (data ? [data.length] : []));
     const kept = dtype === 'f16' ? 2 : 4;
     const smallBytes = kept * (dtype === 'f16' ? small + 1 : small);
-    const gpu = await load(false, 'large', 'small');
+    const gpu = await load(false, ['large', 'small']);
     expect(sizes(gpu)).toEqual([4 * 2 ** 20 * bytes, 2 ** 16 * bytes, smallBytes]);
     expect([gpu.count('pipeline'), gpu.count('dispatch')]).toEqual([1, 2]);
-    const cpu = await load(true, 'large', 'small');
+    const cpu = await load(true, ['large', 'small']);
     expect(sizes(cpu)).toEqual([4 * 2 ** 20 * kept, 2 ** 16 * kept, smallBytes]);
     expect(cpu.count('pipeline')).toBe(0);
     if (dtype === 'f16') {
@@ -204,7 +208,12 @@ test.each([
       expect([...new Uint16Array(buffer).subarray(-2)], 'a zero fills the last word').toEqual([0x3c00, 0]);
     }
     // Too little to be worth a kernel.
-    expect((await load(false, 'small')).count('pipeline')).toBe(0);
+    expect((await load(false, ['small'])).count('pipeline')).toBe(0);
+    // A driver that cannot compile it is no reason to refuse the weights.
+    const refused = Promise.reject(new Error('no such driver'));
+    refused.catch(() => {});
+    const broken = await load(false, ['large', 'small'], refused);
+    expect([sizes(broken), broken.count('dispatch')]).toEqual([sizes(cpu), 0]);
   },
 );
 
@@ -231,6 +240,24 @@ test.each([
     }
   },
 );
+
+test('bits that begin between two words are checked like others', async () => {
+  for (const [at, bad] of [
+    [0, 0x7c00],
+    [3, 0xffff],
+    [8, 0xfc00],
+  ] as const) {
+    const values = new Uint16Array(10).fill(0x3c00).fill(bad, at + 1, at + 2);
+    const source: TensorSource = {
+      ...(await fileOf(halves)),
+      tensors: new Map([['a', { name: 'a', dtype: 'F16', shape: [9] }]]),
+      readHalves: async () => values.subarray(1),
+    };
+    await expect(upload(source, 'f16', 'a')).rejects.toThrow('a holds');
+    values.fill(0x3c00);
+    expect(await upload(source, 'f16', 'a')).toHaveLength(1);
+  }
+});
 
 test('a file reads into what the loader gave back, and nobody else sees it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'mla-lp-'));

@@ -34,7 +34,7 @@ export async function fileBytes(path: string): Promise<ByteSource> {
     size: stat.size,
     async read(offset, length) {
       checkRange(path, stat.size, offset, length);
-      const bytes = new Uint8Array(kept.take(length) ?? new ArrayBuffer(length));
+      const bytes = new Uint8Array(kept.take(length));
       let done = 0;
       while (done < length) {
         const { bytesRead } = await file
@@ -49,6 +49,7 @@ export async function fileBytes(path: string): Promise<ByteSource> {
       return bytes;
     },
     recycle: (buffer) => kept.put(buffer),
+    trim: () => kept.clear(),
     async close() {
       kept.clear();
       await file.close();
@@ -58,25 +59,30 @@ export async function fileBytes(path: string): Promise<ByteSource> {
 
 /** Buffers by their exact size: the matrices of a model have few sizes, and a read's bytes fill their buffer. */
 class SpareBuffers {
-  #buffers: ArrayBuffer[] = [];
+  /** Buffers that reads filled and nobody gave back; no other is taken back, and none twice. */
+  readonly #given = new WeakSet<ArrayBuffer>();
+  #spare: ArrayBuffer[] = [];
   #bytes = 0;
 
-  take(size: number): ArrayBuffer | undefined {
-    const at = this.#buffers.findIndex(({ byteLength }) => byteLength === size);
-    if (at < 0) return undefined;
-    this.#bytes -= size;
-    return this.#buffers.splice(at, 1)[0];
+  /** A new buffer where there is no spare one. */
+  take(size: number): ArrayBuffer {
+    const at = this.#spare.findIndex(({ byteLength }) => byteLength === size);
+    const [buffer = new ArrayBuffer(size)] = at < 0 ? [] : this.#spare.splice(at, 1);
+    if (at >= 0) this.#bytes -= size;
+    this.#given.add(buffer);
+    return buffer;
   }
 
   put(buffer: ArrayBuffer): void {
-    if (buffer.byteLength < LEAST_KEPT || buffer.byteLength > MOST_KEPT) return;
-    this.#buffers.push(buffer);
-    this.#bytes += buffer.byteLength;
-    while (this.#bytes > MOST_KEPT) this.#bytes -= this.#buffers.shift()!.byteLength;
+    const { byteLength } = buffer;
+    if (!this.#given.delete(buffer) || byteLength < LEAST_KEPT || byteLength > MOST_KEPT) return;
+    this.#spare.push(buffer);
+    this.#bytes += byteLength;
+    while (this.#bytes > MOST_KEPT) this.#bytes -= this.#spare.shift()!.byteLength;
   }
 
   clear(): void {
-    this.#buffers = [];
+    this.#spare = [];
     this.#bytes = 0;
   }
 }
