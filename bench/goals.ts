@@ -21,6 +21,8 @@ export interface GoalChoice {
   readonly batch: number;
 }
 
+export const USUAL_CHOICE: GoalChoice = { shape: '4640x1024x4096', batch: 16 };
+
 const PYTORCH = /^pytorch /;
 const ORT = 'onnxruntime-webgpu';
 const MISSING = 'not measured';
@@ -47,7 +49,7 @@ export function goalsOf(records: readonly ReadRecord[], choice: GoalChoice): Goa
       ({ suite, variant }) => suite === 'train' && variant === 'step',
     ),
     ...[...new Set([1, choice.batch])].map((batch) => memoryGoal(rows, batch)),
-    loadGoal(rows),
+    ...loadGoals(rows),
     ...growthGoals(rows),
   ];
 }
@@ -182,22 +184,40 @@ function memoryGoal(rows: readonly ReadRow[], batch: number): Goal {
   );
 }
 
-/** What passes here is bounded by the disk: reading ahead hides all else. */
-function loadGoal(rows: readonly ReadRow[]): Goal {
+/**
+ * Bounded by the disk: reading ahead hides all else. On an adapter whose own copies take longer than the disk that cannot be; the second
+ * goal leaves them out.
+ */
+function loadGoals(rows: readonly ReadRow[]): Goal[] {
   const of = (variant: string) =>
     rows.find(
       (row) =>
         row.suite === 'load' && / in f16$/.test(row.case) && row.dtype === 'f16' && row.variant === variant,
     );
-  const [read, load] = [of('plain read, cold'), of('load, cold')];
+  const [read, cold, warm, write] = ['plain read, cold', 'load, cold', 'load', 'write'].map(of);
   const rate = (row: ReadRow) => `${formatNumber(row.gbps)} GB/s`;
-  return goal(
-    'loading f16 weights off the disk, times reading their file off it alone',
-    'most',
-    MOST_LOAD,
-    times,
-    read && load && { value: load.medianMs / read.medianMs, how: `${rate(load)} against ${rate(read)}` },
-  );
+  const own = warm && write && warm.medianMs - write.medianMs;
+  return [
+    goal(
+      'loading f16 weights off the disk, times reading their file off it alone',
+      'most',
+      MOST_LOAD,
+      times,
+      read && cold && { value: cold.medianMs / read.medianMs, how: `${rate(cold)} against ${rate(read)}` },
+    ),
+    goal(
+      'all of that but the disk and writing to the device (our JavaScript), times reading the file off the disk alone',
+      'most',
+      1,
+      times,
+      read && own
+        ? {
+            value: own / read.medianMs,
+            how: `${formatNumber(own)} ms against ${formatNumber(read.medianMs)} ms`,
+          }
+        : undefined,
+    ),
+  ];
 }
 
 function growthGoals(rows: readonly ReadRow[]): Goal[] {

@@ -1,4 +1,5 @@
 /** The table of the README, from the records of named devices. */
+import { goalsOf, USUAL_CHOICE } from './goals';
 import type { ReadRecord, ReadRow } from './read-record';
 import { CHOSEN, type LeftOut, OURS } from './record';
 import { formatNumber, formatShare } from './table';
@@ -22,14 +23,38 @@ function wanted({ suite, variant }: ReadRow): boolean {
 const LEGEND =
   "Median times; share: what the least work would take at the device's measured ceilings, over the median; columns of other engines: their time over ours, over 1 where we are faster. Fewer than three runs are counted; an engine's way is named where it is not its own first choice.";
 
-/** Markdown: a section for each record, in the order given; further records of a device, one behind the other, stand under its name. */
+/**
+ * Markdown: a section for each device, in the order given; further records of it that have something to show stand under its name, what is
+ * wanted of it and was measured comes last.
+ */
 export function resultsTable(records: readonly ReadRecord[]): string {
   if (records.length === 0) return 'No device has a record yet.';
-  const sections = records.map((record, i) => {
-    const before = records[i - 1];
-    return section(record, before !== undefined && nameOf(before) === nameOf(record));
+  const devices: ReadRecord[][] = [];
+  for (const record of records) {
+    const [before] = devices.at(-1) ?? [];
+    if (before && nameOf(before) === nameOf(record)) devices.at(-1)!.push(record);
+    else devices.push([record]);
+  }
+  const sections = devices.flatMap((own) => {
+    const [first, ...further] = own;
+    const shown = [first!, ...further.filter(({ rows }) => rows.some(isShown))];
+    return [...shown.map((record, i) => section(record, i > 0)), ...goalsTable(own)];
   });
   return [LEGEND, ...sections].join('\n\n');
+}
+
+const isShown = (row: ReadRow) => row.engine === OURS && wanted(row);
+
+const markdown = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
+
+/** Goals that something was measured for. */
+function goalsTable(records: readonly ReadRecord[]): string[] {
+  const measured = goalsOf(records, USUAL_CHOICE).filter(({ isMet }) => isMet !== undefined);
+  if (measured.length === 0) return [];
+  const lines = measured.map(({ what, wanted, got, isMet }) =>
+    markdown([what, wanted, got, isMet ? 'met' : 'MISSED']),
+  );
+  return [[markdown(['goal', 'wanted', 'got', '']), '|---|---|---|---|', ...lines].join('\n')];
 }
 
 const nameOf = ({ device }: ReadRecord) => device.description || device.name || 'a device without a name';
@@ -64,7 +89,7 @@ function section(record: ReadRecord, isFurther: boolean): string {
       'A software adapter: it computes on the CPU, and says nothing about any GPU. Ratios to other engines are of CPU time.',
     );
   const head = ['what', 'dtype', 'ms', 'GFLOP/s', 'share', ...engines.map(withVersion(versions))];
-  const shown = rows.filter((row) => row.engine === OURS && wanted(row));
+  const shown = rows.filter(isShown);
   const timeOf = (own: ReadRow, engine: string) =>
     rows.find((row) => row.engine === engine && isSameWork(row, own));
   const body = shown.map((row) => [
@@ -81,7 +106,6 @@ function section(record: ReadRecord, isFurther: boolean): string {
     }),
   ]);
   if (body.length === 0) return lines.join('\n');
-  const markdown = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
   return [
     ...lines,
     '',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { positiveInteger } from '../../src/cli/options';
 import { BadFileError, MlaLpError } from '../../src/runtime/errors';
 import type { BenchCommand } from '../command';
-import { formatGoal, type GoalChoice, goalsOf } from '../goals';
+import { formatGoal, type GoalChoice, goalsOf, USUAL_CHOICE } from '../goals';
 import { type ReadRecord, readRecord } from '../read-record';
 
 export const goalsCommand: BenchCommand = {
@@ -12,8 +12,8 @@ export const goalsCommand: BenchCommand = {
   declare: (command) =>
     command
       .argument('<folder>', 'with the records of one device, *.json')
-      .option('--shape <MxKxN>', 'the GEMM that stands for all', '4640x1024x4096')
-      .option('--batch <n>', 'images of a run that fills the device', positiveInteger, 16),
+      .option('--shape <MxKxN>', 'the GEMM that stands for all', USUAL_CHOICE.shape)
+      .option('--batch <n>', 'images of a run that fills the device', positiveInteger, USUAL_CHOICE.batch),
   async run(choice: GoalChoice, [folder]) {
     for (const goal of goalsOf(await recordsIn(folder!), choice)) console.log(formatGoal(goal));
   },

@@ -122,6 +122,22 @@ test('further records of a device stand under its name', () => {
   expect(text.match(/no GPU|about any GPU/g)).toHaveLength(2);
 });
 
+test('a further record with nothing to show is left out, but counts for the goals', () => {
+  const load = (variant: string, medianMs: number) => ({
+    ...{ suite: 'load', case: 'm, file in f16', engine: 'mla-lp', dtype: 'f16', variant, medianMs, gbps: 1 },
+  });
+  const rows = [load('load, cold', 30), load('plain read, cold', 10)];
+  const text = resultsTable([
+    record({}, true),
+    record({ rows }, true),
+    record({ device: { name: 'Another' } }),
+  ]);
+  expect(text).not.toMatch(/Another run/);
+  expect(text).toMatch(
+    /\n\n\| goal \| wanted \| got \| {2}\|\n\|---\|---\|---\|---\|\n(\| .* \|\n)*\| loading f16 weights .* \| at most 1\.100 x \| 3\.000 x .* \| MISSED \|\n\n\*\*Another/,
+  );
+});
+
 test('nothing of a record becomes markup', () => {
   const text = resultsTable([record({ device: { name: '<img src=x>\n# `a` [b](c) **d**' } })]);
   expect(text).toMatch(/\*\*\\<img src=x\\> # \\`a\\` \\\[b\\\]\(c\) \\\*\\\*d\\\*\\\*\*\*:/);
