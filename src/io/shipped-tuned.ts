@@ -3,8 +3,8 @@ import type { Tuning } from '../runtime/tuned';
 import { parseTunedFile, sameDevice, type TunedDevice, type TunedFile } from './tuned-table';
 
 /**
- * None so far: what `npm run tune` found on the devices that were measured, both software, pays after dozens of images only (docs/tuning.md), and
- * is left to those who run as many.
+ * None so far: on the devices that were measured, both software, `npm run tune` found nothing faster for ViT-L/14; what it found for ViT-B/32
+ * pays after dozens of images only (docs/tuning.md), and is left to those who run as many.
  */
 const SHIPPED: readonly (readonly [name: string, file: unknown])[] = [];
 
