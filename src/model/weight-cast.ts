@@ -5,8 +5,9 @@
 import { cast } from '../kernels/cast/cast';
 import type { BufferStore } from '../runtime/buffer-store';
 import { foldGrid } from '../runtime/capabilities';
+import { bindGroupOf } from '../runtime/executable';
 import { Graph } from '../runtime/graph';
-import { type PlannedDispatch, plan } from '../runtime/plan';
+import { type Place, type PlannedDispatch, plan } from '../runtime/plan';
 import { BYTES, type Dtype } from '../runtime/tensor-type';
 
 /** Where a storage buffer may be bound, on every adapter. */
@@ -78,20 +79,13 @@ export class WeightCast {
     await this.store.fill(name, values.byteLength + bytes, ({ buffer }) => {
       const { device } = gpu;
       device.queue.writeBuffer(this.stored, 0, values);
-      const places: Readonly<Record<string, GPUBufferBinding>> = {
-        x: { buffer: this.stored, size: values.byteLength },
-        y: { buffer, offset: start * BYTES[to], size: bytes },
-      };
+      const from = { buffer: this.stored, size: values.byteLength };
+      const into = { buffer, offset: start * BYTES[to], size: bytes };
+      const resolve = ({ kind }: Place) => (kind === 'input' ? from : into);
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
-      pass.setBindGroup(
-        0,
-        device.createBindGroup({
-          layout: pipeline.getBindGroupLayout(0),
-          entries: planned.layout.bindings.map(({ name, binding }) => ({ binding, resource: places[name]! })),
-        }),
-      );
+      pass.setBindGroup(0, bindGroupOf(device, pipeline, planned, resolve));
       pass.dispatchWorkgroups(...foldGrid(Math.ceil(values.length / 128), gpu.caps));
       pass.end();
       device.queue.submit([encoder.finish()]);

@@ -69,6 +69,7 @@ export async function loadWeights(
 
 /** What converts on the device, if that is worth a kernel. A device that computes on the CPU is slower at it than the host. */
 async function castFor(store: BufferStore, loads: readonly Load[]): Promise<WeightCast | undefined> {
+  if (store.gpu.caps.software) return undefined;
   const wanted = new Set<'f32' | 'f16'>();
   let count = 0;
   for (const { part, tensor, source, size } of loads) {
@@ -77,7 +78,7 @@ async function castFor(store: BufferStore, loads: readonly Load[]): Promise<Weig
     wanted.add(tensor.dtype);
     count += size;
   }
-  if (store.gpu.caps.software || count < CHUNK) return undefined;
+  if (count < CHUNK) return undefined;
   return WeightCast.create(store, wanted, CHUNK).catch((error: unknown) => {
     // The host can do it, too.
     if (error instanceof DeviceLostError) throw error;

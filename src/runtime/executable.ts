@@ -415,7 +415,8 @@ function isSlices(data: RunInput | undefined): data is readonly DeviceSlice[] {
   return Array.isArray(data);
 }
 
-function bindGroupOf(
+/** The bind group of a planned dispatch. @param resolve which bytes a place means. */
+export function bindGroupOf(
   device: GPUDevice,
   pipeline: GPUComputePipeline,
   planned: PlannedDispatch,
